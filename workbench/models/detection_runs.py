@@ -1,0 +1,67 @@
+"""detection_runs: one run of a detector; a time series."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from uuid import UUID
+
+from workbench.models.document import Document, Part
+from workbench.models.fields import Instant, JsonObject, Key
+from workbench.models.spec import Collection, Index, TimeSeries, ascending
+
+
+class RunStatus(StrEnum):
+    """The state of a run. Not in the meta field: it changes."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class RunMetadata(Part):
+    """The meta field: what runs are grouped and filtered by."""
+
+    detector_id: UUID
+    detector_type: Key
+    tenant_id: Key
+
+
+class RunWindow(Part):
+    """The time that the run looked at."""
+
+    start: Instant
+    end: Instant
+
+
+class DetectionRun(Document):
+    """One run of a detector."""
+
+    run_id: UUID
+    started_at: Instant
+    metadata: RunMetadata
+    status: RunStatus
+    finished_at: Instant | None = None
+    window: RunWindow
+    info: JsonObject | None = None
+
+
+COLLECTION = DetectionRun.COLLECTION = Collection(
+    name="detection_runs",
+    source_table="detection_runs",
+    document=DetectionRun,
+    natural_key=("run_id",),
+    sort_path="started_at",
+    tenant_path="metadata.tenant_id",
+    time_series=TimeSeries("started_at", "metadata", "runs_granularity"),
+    indexes=(
+        Index(
+            (*ascending("metadata.tenant_id", "metadata.detector_id"), ("started_at", -1)),
+            "runs of a detector; its statistics per day",
+        ),
+        Index((*ascending("metadata.tenant_id"), ("started_at", -1)), "runs in a time range"),
+        Index((*ascending("metadata.tenant_id", "status"), ("started_at", -1)), "runs by status"),
+        Index(ascending("run_id"), "get one; verification by key"),
+    ),
+    shard_key=(("metadata.tenant_id", 1), ("metadata.detector_id", 1)),
+)

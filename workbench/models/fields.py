@@ -1,0 +1,123 @@
+"""The field types that the documents share, and the identity of a document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Annotated, Any
+
+from bson import ObjectId
+from bson.binary import VECTOR_SUBTYPE, Binary
+from pydantic import AfterValidator, AwareDatetime, Field, Strict, StringConstraints
+
+MAX_JSON_DEPTH = 90
+"""Levels inside one JSON field; MongoDB allows 100 for the whole document (reference/limits)."""
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_MEASUREMENT_BYTES = 4 * 1024 * 1024
+"""A time-series measurement is limited to 4 MB, a document to 16 MB (manual, time-series limitations)."""
+EMBEDDING_DIMENSIONS = 384
+_FLOAT32_VECTOR_HEADER = b"\x27\x00"
+
+
+def derive_id(table: str, *key: str) -> ObjectId:
+    """The `_id` of the document that stands for a row: 96 bits of BLAKE2b over the table's name and primary key.
+
+    The same row gets the same `_id` in every run, on every machine, and also when a service creates the document.
+    Lengths are part of the hash, so that no two keys share one text.
+    """
+    text = "\0".join((table, *(f"{len(part)}:{part}" for part in key)))
+    return ObjectId(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest())
+
+
+def utc_now() -> datetime:
+    """The present time in UTC, cut to the millisecond that a BSON date can hold."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def json_problem(value: Any) -> tuple[str, str] | None:
+    """Why a JSON value cannot be stored, as (path, reason), or None if it can. Iterative: any depth is safe."""
+    for path, depth, item in _walk(value):
+        if depth > MAX_JSON_DEPTH:
+            return path, f"nested deeper than {MAX_JSON_DEPTH} levels"
+        if isinstance(item, dict):
+            for key in item:
+                if not isinstance(key, str):
+                    return path, f"key {key!r} is not a string"
+                if key.startswith("$") or "." in key or "\0" in key:
+                    return path, f"key {key!r} holds a dot, a NUL, or starts with a dollar sign"
+                if not _is_unicode(key):
+                    return path, "a key holds a lone surrogate"
+        elif isinstance(item, str):
+            if not _is_unicode(item):
+                return path, "text holds a lone surrogate"
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                return path, "number is not finite"
+        elif isinstance(item, int) and not isinstance(item, bool) and not -(2**63) <= item < 2**63:
+            return path, "integer needs more than 64 bits"
+        elif not isinstance(item, (list, int, bool, type(None), Decimal, datetime)):
+            return path, f"{type(item).__name__} is not a JSON type"
+    return None
+
+
+def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
+    stack: list[tuple[str, int, Any]] = [("", 1, value)]
+    while stack:
+        path, depth, item = stack.pop()
+        yield path, depth, item
+        if depth > MAX_JSON_DEPTH:
+            continue
+        if isinstance(item, dict):
+            stack.extend((f"{path}.{key}" if path else str(key), depth + 1, child) for key, child in item.items())
+        elif isinstance(item, list):
+            stack.extend(
+                (f"{path}.{index}" if path else str(index), depth + 1, child) for index, child in enumerate(item)
+            )
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _storable(value: Any) -> Any:
+    problem = json_problem(value)
+    if problem:
+        path, reason = problem
+        raise ValueError(f"{reason} at {path!r}" if path else reason)
+    return value
+
+
+def _float32_vector(value: bytes) -> Binary:
+    if value[:2] != _FLOAT32_VECTOR_HEADER or (len(value) - 2) % 4 or len(value) < 6:
+        raise ValueError("must be a BSON binary vector of float32 (subtype 9)")
+    return Binary(value, VECTOR_SUBTYPE)
+
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+"""An identifier: 1 to 255 characters."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Count = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
+Version = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
+Score = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+"""A risk score or a confidence: a finite number from 0 to 1."""
+Finite = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Percentage = Annotated[float, Strict(), Field(ge=0, le=100, allow_inf_nan=False)]
+Instant = AwareDatetime
+"""A point in time with its zone; stored as UTC milliseconds."""
+Numeric = Annotated[Decimal, Field(allow_inf_nan=True)]
+"""An exact decimal; NaN and infinities exist, as in PostgreSQL."""
+Json = Annotated[Any, AfterValidator(_storable)]
+"""Any JSON value that MongoDB can hold: no `$` or `.` in keys, no NUL, at most 90 levels, finite numbers."""
+JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+Embedding = Annotated[bytes, AfterValidator(_float32_vector)]
+"""A BSON binary vector of float32: two header bytes and 4 bytes a dimension, little-endian."""
