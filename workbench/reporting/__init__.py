@@ -1,0 +1,1 @@
+"""Run notebooks headless, and make what they find readable: figures, tables, reports, the index of runs."""

@@ -1,0 +1,69 @@
+"""DataFrames as accessible HTML tables and as CSV. Everything that comes from data is escaped."""
+
+from __future__ import annotations
+
+import datetime as dt
+import numbers
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from workbench.reporting.figures import number_text
+
+MAX_CELL_CHARACTERS = 300
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def table_html(frame: pd.DataFrame, caption: str, *, max_rows: int = 50) -> str:
+    """`frame` as an HTML table with a caption, headers with scope, and the row cap stated where it cuts.
+
+    Args:
+        frame: Its first column heads each row. The index is not shown.
+        caption: What the table shows, plain text.
+        max_rows: Rows that are shown; the caption names the number that is there.
+    """
+    cut = f" (first {max_rows:,} of {len(frame):,} rows)" if len(frame) > max_rows else ""
+    heads = "".join(f'<th scope="col">{escape(str(c))}</th>' for c in frame.columns)
+    body = "".join(
+        f"<tr>{''.join(_cell(value, first=i == 0) for i, value in enumerate(row))}</tr>"
+        for row in frame.head(max_rows).itertuples(index=False, name=None)
+    )
+    if frame.empty:
+        body = f'<tr><td colspan="{max(1, len(frame.columns))}">no rows</td></tr>'
+    return (
+        f'<div class="wb-scroll"><table class="wb-table"><caption>{escape(caption)}{cut}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as UTF-8 CSV. Text that a spreadsheet would run as a formula gets an apostrophe."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.map(_no_formula).to_csv(path, index=False)
+
+
+def cell_text(value: object) -> str:
+    """A value as text for people: numbers with separators, ISO dates, an en dash for nothing, capped."""
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, numbers.Real):
+        return number_text(float(value)) if not isinstance(value, numbers.Integral) else f"{int(value):,}"
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ", timespec="auto")
+    text = str(value)
+    return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
+
+
+def _cell(value: object, *, first: bool) -> str:
+    text = escape(cell_text(value))
+    if first:
+        return f'<th scope="row">{text}</th>'
+    numeric = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return f'<td class="wb-number">{text}</td>' if numeric else f"<td>{text}</td>"
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
