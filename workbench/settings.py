@@ -123,6 +123,7 @@ class Settings(BaseSettings):
 
     # Files and logs
     data_dir: Path = Field(Path(".workbench"), description="folder of the embedded servers")
+    embedded_mongodb_port: int = Field(0, ge=0, le=65_535, description="port of the embedded MongoDB, 0 is any free")
     reports_dir: Path = Field(Path("reports"), description="folder of the reports")
     workspace_dir: Path = Field(
         Path(".workbench/workspace"), description="folder of the registry, manifests and packages of investigations"
