@@ -1,0 +1,145 @@
+"""Fill the source system with sample data: rows are generated in blocks and streamed through COPY."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+from psycopg import sql
+
+from workbench.errors import ConfigurationError
+from workbench.sample.ddl import SAMPLE_SCHEMA, TABLES, existing_tables, is_strict
+from workbench.sample.detection import anomaly_rows, detector_rows, incident_families, run_rows
+from workbench.sample.integrations import action_rows, connection_rows, execution_rows
+from workbench.sample.investigations import audit_rows, score_rows, state_rows
+from workbench.sample.manifest import SampleManifest, create_manifest, write_manifest
+from workbench.sample.plan import SamplePlan
+from workbench.sample.templates import template_rows
+from workbench.sample.values import Row
+
+MAX_SCALE = 10_000
+MAX_DIRTY = 0.5
+
+_GENERATORS: dict[str, Callable[[SamplePlan], Iterator[list[Row]]]] = {
+    "investigation_states": state_rows,
+    "investigation_templates": template_rows,
+    "investigation_audit_log": audit_rows,
+    "detectors": detector_rows,
+    "detection_runs": run_rows,
+    "anomaly_events": anomaly_rows,
+    "transaction_scores": score_rows,
+    "composio_connections": connection_rows,
+    "composio_action_audits": action_rows,
+    "soar_playbook_executions": execution_rows,
+}
+
+
+def fill(
+    connection: psycopg.Connection,
+    *,
+    scale: int = 1,
+    seed: int = 20261124,
+    dirty: float = 0.0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SampleManifest:
+    """Fill the ten empty tables, all or nothing, and store the manifest beside them.
+
+    The same scale, seed and fraction give the same rows. Memory does not grow with the scale: a block of at most
+    about 15,000 rows is held at a time. Bad rows come in addition: the good ones are those of the clean sample.
+
+    Args:
+        connection: a connection to a database with the schema; committed unless the caller has a transaction open.
+        scale: 1 is about 60,000 rows, 1,000 about 60 million.
+        seed: any integer of 63 bits.
+        dirty: fraction of the rows that are bad, 0 to 0.5; needs `create_schema(strict=False)`.
+        progress: called with table, rows written, rows expected (an estimate until the table is done).
+
+    Raises:
+        ConfigurationError: an argument is out of range, a table is missing, or a table holds rows already.
+    """
+    _check_arguments(scale, seed, dirty)
+    started = time.perf_counter()
+    plan = SamplePlan(scale=scale, seed=seed)
+    rows: dict[str, int] = {}
+    with connection.transaction():
+        # The text of timestamps has no zone and means UTC; bulk loads are made again, not recovered.
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
+        connection.execute("SET LOCAL synchronous_commit = off")
+        _check_tables(connection, dirty)
+        create_manifest(connection)
+        for table in TABLES:
+            rows[table] = _fill_table(connection, table, plan, progress)
+        family_table = sql.Identifier(SAMPLE_SCHEMA, "incident_family")
+        for block in incident_families(plan):
+            _copy(connection, family_table, block)
+        connection.execute("ANALYZE")
+        manifest = SampleManifest(scale, seed, dirty, rows, {}, time.perf_counter() - started)
+        write_manifest(connection, manifest)
+    return manifest
+
+
+def _check_arguments(scale: int, seed: int, dirty: float) -> None:
+    for name, value, low, high in (
+        ("scale", scale, 1, MAX_SCALE),
+        ("seed", seed, 0, 2**63 - 1),
+        ("dirty", dirty, 0, MAX_DIRTY),
+    ):
+        if not low <= value <= high:
+            raise ConfigurationError(f"Sample data: {name} is {value}.", todo=f"Give a value from {low} to {high}.")
+
+
+def _check_tables(connection: psycopg.Connection, dirty: float) -> None:
+    missing = [table for table in TABLES if table not in existing_tables(connection)]
+    if missing:
+        raise ConfigurationError(
+            f"Sample data: the source has no table {', '.join(missing)}.", todo="Create the schema first."
+        )
+    filled = [
+        table
+        for table in TABLES
+        if connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
+    ]
+    if filled:
+        raise ConfigurationError(
+            f"Sample data: rows are already in {', '.join(filled)}.",
+            todo="Use the data that is there, or drop it (workbench sample --drop) if it is a sample.",
+        )
+    if dirty and is_strict(connection):
+        raise ConfigurationError(
+            "Sample data: the tables have checks that refuse bad rows.",
+            todo="Drop them and create the schema with strict=False (workbench sample --drop --dirty FRACTION).",
+        )
+
+
+def _fill_table(
+    connection: psycopg.Connection,
+    table: str,
+    plan: SamplePlan,
+    progress: Callable[[str, int, int], None] | None,
+) -> int:
+    expected, done = plan.expected_rows()[table], 0
+    for block in _GENERATORS[table](plan):
+        _copy(connection, sql.Identifier(table), block)
+        done += len(block)
+        if progress:
+            progress(table, done, max(expected, done))
+    if progress:
+        progress(table, done, done)
+    return done
+
+
+def _copy(connection: psycopg.Connection, table: sql.Identifier, rows: list[Row]) -> None:
+    with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
+        copy.write(_copy_text(rows))
+
+
+def _copy_text(rows: list[Row]) -> str:
+    """The rows in COPY's text format.
+
+    Values are joined by control characters that they never hold, then escaped all at once: five passes over a
+    block at memory speed cost a tenth of what escaping value by value does.
+    """
+    joined = "\x1e".join(["\x1f".join(["\x00" if value is None else value for value in row]) for row in rows])
+    escaped = joined.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return escaped.replace("\x1f", "\t").replace("\x1e", "\n").replace("\x00", "\\N") + "\n"
