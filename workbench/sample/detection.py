@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 
@@ -178,7 +179,8 @@ class _Incident:
 
     family: str | None
     metrics: tuple[str, ...]
-    cohort: dict[str, str]
+    cohort: str
+    place: str
     words: tuple[str, ...]
     runs: tuple[int, ...]
     base: int
@@ -186,10 +188,11 @@ class _Incident:
 
 def _incidents(plan: SamplePlan, start: int, count: int) -> list[_Incident]:
     """The incident of each anomaly of a block: bursts of 8 to 30, then noise that belongs to no family."""
-    random = np.random.Generator(np.random.PCG64([plan.seed, start]))
+    random = Random(f"{plan.seed}/incidents/{start}")
+    in_families = 3 * count // 4
     found: list[_Incident] = []
-    while len(found) + 8 <= 0.75 * count:
-        size = min(int(random.integers(8, 31)), max(8, int(0.75 * count) - len(found)))
+    while len(found) + 8 <= in_families:
+        size = min(random.randint(8, 30), in_families - len(found))
         name = f"family-{start // ANOMALIES_IN_BLOCK:06d}-{len(found):04d}"
         found += [_incident(plan, random, name)] * size
     while len(found) < count:
@@ -197,19 +200,19 @@ def _incidents(plan: SamplePlan, start: int, count: int) -> list[_Incident]:
     return found
 
 
-def _incident(plan: SamplePlan, random: np.random.Generator, family: str | None) -> _Incident:
-    fields = random.choice(list(_COHORTS), size=3 if family else int(random.integers(1, 4)), replace=False).tolist()
+def _incident(plan: SamplePlan, random: Random, family: str | None) -> _Incident:
+    fields = sorted(random.sample(tuple(_COHORTS), 3 if family else random.randint(1, 3)))
     # Runs of failed slots (1 modulo 3) and the newest slot found nothing.
-    thirds = max(1, (plan.runs_per_detector - 1) // 3)
-    slot = 3 * int(random.integers(0, thirds))
-    detectors = random.integers(0, plan.detectors, size=2).tolist()
+    slot = 3 * random.randrange(max(1, (plan.runs_per_detector - 1) // 3))
+    cohort = {field: random.choice(_COHORTS[field]) for field in fields}
     return _Incident(
         family=family,
-        metrics=tuple(random.choice(_METRICS, size=2 if family else 1, replace=False).tolist()),
-        cohort={field: _COHORTS[field][int(random.integers(0, len(_COHORTS[field])))] for field in sorted(fields)},
-        words=tuple(random.choice(_WORDS, size=3, replace=False).tolist()),
-        runs=tuple(slot * plan.detectors + detector for detector in detectors),
-        base=int(random.integers(10, 100_000)),
+        metrics=tuple(random.sample(_METRICS, 2 if family else 1)),
+        cohort=dumps(cohort),
+        place=", ".join(cohort.values()),
+        words=tuple(random.sample(_WORDS, 3)),
+        runs=tuple(slot * plan.detectors + random.randrange(plan.detectors) for _ in range(2)),
+        base=random.randint(10, 100_000),
     )
 
 
@@ -247,7 +250,7 @@ def anomaly_rows(plan: SamplePlan) -> Iterator[list[Row]]:
                 run_id,
                 detector_id,
                 investigation_id if own % 10 < 3 else None,
-                dumps(incident.cohort),
+                incident.cohort,
                 window_start,
                 window_end,
                 incident.metrics[(own >> 8) % len(incident.metrics)],
@@ -287,10 +290,9 @@ def _numbers(incident: _Incident, bits: int, score: float) -> tuple[str, str]:
 
 def _evidence(incident: _Incident, bits: int) -> str:
     first, second = incident.words[bits % 3], incident.words[(bits + 1) % 3]
-    where = ", ".join(incident.cohort.values())
     return dumps(
         {
-            "summary": f"{first} pattern with {second} in {where}",
+            "summary": f"{first} pattern with {second} in {incident.place}",
             "signals": [first, second],
             "baseline": {
                 "median": (bits >> 20) % 10**6 / 100,

@@ -21,6 +21,16 @@ from workbench.sample.values import Row
 MAX_SCALE = 10_000
 MAX_DIRTY = 0.5
 
+_COPY_ESCAPES = (
+    (b"\\", b"\\\\"),
+    (b"\n", b"\\n"),
+    (b"\r", b"\\r"),
+    (b"\t", b"\\t"),
+    (b"\x1f", b"\t"),
+    (b"\x1e", b"\n"),
+    (b"\x00", b"\\N"),
+)
+
 _GENERATORS: dict[str, Callable[[SamplePlan], Iterator[list[Row]]]] = {
     "investigation_states": state_rows,
     "investigation_templates": template_rows,
@@ -134,12 +144,14 @@ def _copy(connection: psycopg.Connection, table: sql.Identifier, rows: list[Row]
         copy.write(_copy_text(rows))
 
 
-def _copy_text(rows: list[Row]) -> str:
+def _copy_text(rows: list[Row]) -> bytes:
     """The rows in COPY's text format.
 
-    Values are joined by control characters that they never hold, then escaped all at once: five passes over a
+    Values are joined by control characters that they never hold, then escaped all at once: a few passes over a
     block at memory speed cost a tenth of what escaping value by value does.
     """
     joined = "\x1e".join(["\x1f".join(["\x00" if value is None else value for value in row]) for row in rows])
-    escaped = joined.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return escaped.replace("\x1f", "\t").replace("\x1e", "\n").replace("\x00", "\\N") + "\n"
+    text = joined.encode()
+    for found, written in _COPY_ESCAPES:
+        text = text.replace(found, written)
+    return text + b"\n"

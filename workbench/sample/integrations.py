@@ -15,6 +15,7 @@ from workbench.sample.values import (
     MINUTE,
     REFERENCE_US,
     SECOND,
+    Hashes,
     Ints,
     Row,
     dumps,
@@ -27,6 +28,8 @@ from workbench.sample.values import (
 )
 
 ROWS_IN_BLOCK = 2_000
+
+_MAX_ACTIONS = 4
 
 _TOOLKITS = {
     "slack": ("SLACK_SEND_MESSAGE", "SLACK_OPEN_CHANNEL"),
@@ -104,8 +107,8 @@ def _execution_started(plan: SamplePlan, executions: Ints) -> Ints:
     return np.asarray(ordered + picks(plan.seed, "execution started", executions, DAY), dtype=np.int64)
 
 
-def _action_count(bits: int) -> int:
-    return 1 + bits % 4
+def _action_count(facts: Hashes) -> Ints:
+    return 1 + (facts % np.uint64(_MAX_ACTIONS)).astype(np.int64)
 
 
 def action_rows(plan: SamplePlan) -> Iterator[list[Row]]:
@@ -119,7 +122,7 @@ def action_rows(plan: SamplePlan) -> Iterator[list[Row]]:
         executed = _execution_started(plan, executions) + picks(plan.seed, "executed", index, MINUTE)
         block: list[Row] = []
         for (
-            row_id, execution, execution_id, belongs, toolkit, tenant_id, composio_id, bits, of_execution, executed_at,
+            row_id, execution, execution_id, belongs, toolkit, tenant_id, composio_id, bits, actions, executed_at,
         ) in zip(
             plan.action_audit_ids(index),
             executions.tolist(),
@@ -129,7 +132,7 @@ def action_rows(plan: SamplePlan) -> Iterator[list[Row]]:
             _tenants(plan, connections),
             _composio_ids(plan, connections),
             hashes(plan.seed, "action facts", index).tolist(),
-            hashes(plan.seed, "execution facts", executions).tolist(),
+            _action_count(hashes(plan.seed, "execution facts", executions)).tolist(),
             timestamps(executed),
             strict=True,
         ):  # fmt: skip
@@ -139,7 +142,7 @@ def action_rows(plan: SamplePlan) -> Iterator[list[Row]]:
             block.append(
                 (
                     row_id,
-                    f"act-{execution:08x}-{bits % _action_count(of_execution)}" if belongs else f"act-{bits:016x}",
+                    f"act-{execution:08x}-{bits % actions}" if belongs else f"act-{bits:016x}",
                     execution_id if belongs else None,
                     toolkit,
                     _TOOLKITS[toolkit][bits >> 7 & 1],
@@ -176,26 +179,31 @@ def execution_rows(plan: SamplePlan) -> Iterator[list[Row]]:
         seconds = 5 * SECOND + picks(plan.seed, "execution seconds", index, HOUR // 4)
         case = np.minimum(index * plan.investigations // plan.executions, plan.investigations - 1)
         anomalies = picks(plan.seed, "execution anomaly", index, plan.anomalies)
+        facts = hashes(plan.seed, "execution facts", index)
+        # Start, then the end of each action; the last of them is the end of the execution.
+        counts = _action_count(facts)
+        steps = np.minimum(np.arange(_MAX_ACTIONS + 1), counts[:, None])
+        flat = timestamps((began[:, None] + seconds[:, None] * steps // counts[:, None]).ravel())
+        width = _MAX_ACTIONS + 1
+        moments_of_all = [
+            flat[place * width : place * width + count + 1] for place, count in enumerate(counts.tolist())
+        ]
         recent = (index >= 0.98 * plan.executions).tolist()
         block: list[Row] = []
-        for number, row_id, case_id, anomaly_id, tenant_id, bits, young, start_us, duration in zip(
+        for number, row_id, case_id, anomaly_id, tenant_id, bits, young, moments in zip(
             index.tolist(),
             plan.execution_ids(index),
             plan.investigation_ids(case),
             anomaly_ids(plan, anomalies),
             _tenants(plan, _connection_of_execution(plan, index)),
-            hashes(plan.seed, "execution facts", index).tolist(),
+            facts.tolist(),
             recent,
-            began.tolist(),
-            seconds.tolist(),
+            moments_of_all,
             strict=True,
         ):
             luck = (bits >> 16) % 100
             status = "running" if young and luck < 50 else "completed" if luck < 88 else "failed"
             status = "cancelled" if status == "failed" and luck > 95 else status
-            count = _action_count(bits)
-            # Start, then the end of each action; the last of them is the end of the execution.
-            moments = timestamps([start_us + duration * step // count for step in range(count + 1)])
             block.append(
                 (
                     row_id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,7 @@ _CREATED, _SETTINGS, _IN_PROGRESS, _COMPLETED, _ERROR, _CANCELLED, _CANCELLED_EA
 _SHARES_OF_OLD = np.cumsum([0.02, 0.04, 0.06, 0.74, 0.06, 0.05, 0.03])
 _SHARES_OF_RECENT = np.cumsum([0.15, 0.17, 0.45, 0.15, 0.03, 0.03, 0.02])
 _MAX_TRANSACTIONS = 5_000
+_TRANSACTIONS_IN_PROGRESS = 5
 
 _ENTITY_TYPES = ("user_id", "device_id", "ip", "card_fingerprint", "merchant_name", "email")
 _TOOLS = ("snowflake_query", "splunk_search", "device_graph", "geo_velocity", "sumologic_query", "osint_lookup")
@@ -114,7 +116,7 @@ def histories(plan: SamplePlan, start: int) -> Histories:
         version=version,
         first=first,
         times=times,
-        transactions=has_progress * np.clip(size, 1, _MAX_TRANSACTIONS),
+        transactions=np.where(has_progress, np.clip(size, 1, _MAX_TRANSACTIONS), 0),
     )
 
 
@@ -128,7 +130,8 @@ def transaction_ids(plan: SamplePlan, index: Ints, number: Ints) -> list[str]:
 
 def risk_scores(plan: SamplePlan, index: Ints, number: Ints) -> list[float]:
     """The score of transaction `number` of investigation `index`, for each pair."""
-    return fraud_scores(plan.seed, "transaction score", index * _MAX_TRANSACTIONS + number).tolist()
+    scores: list[float] = fraud_scores(plan.seed, "transaction score", index * _MAX_TRANSACTIONS + number).tolist()
+    return scores
 
 
 def score_rows(plan: SamplePlan) -> Iterator[list[Row]]:
@@ -160,105 +163,110 @@ def state_rows(plan: SamplePlan) -> Iterator[list[Row]]:
     """Blocks of `investigation_states`."""
     for start in range(0, plan.investigations, INVESTIGATIONS_IN_BLOCK):
         known = histories(plan, start)
-        last = known.times[known.first + known.version - 1]
+        began, last = known.times[known.first], known.times[known.first + known.version - 1]
         accessed = np.minimum(last + picks(plan.seed, "accessed", known.index, 6 * DAY), REFERENCE_US)
-        never = uniforms(plan.seed, "never accessed", known.index) < 0.1
+        unread = uniforms(plan.seed, "never accessed", known.index) < 0.1
         yield [
             (
                 investigation_id,
                 user_id,
                 _OUTCOMES[outcome][1],
-                _settings(plan, known, position),
-                _progress(plan, known, position),
+                settings,
+                progress,
                 _OUTCOMES[outcome][0],
                 str(version),
                 created_at,
                 updated_at,
-                None if unread else last_accessed,
+                None if never else last_accessed,
             )
-            for position, (
-                investigation_id,
-                user_id,
-                outcome,
-                version,
-                created_at,
-                updated_at,
-                last_accessed,
-                unread,
-            ) in enumerate(
-                zip(
-                    plan.investigation_ids(known.index),
-                    plan.user_ids("investigation user", known.index),
-                    known.outcome.tolist(),
-                    known.version.tolist(),
-                    timestamps(known.times[known.first]),
-                    timestamps(last),
-                    timestamps(accessed),
-                    never.tolist(),
-                    strict=True,
-                )
+            for (
+                investigation_id, user_id, outcome, settings, progress, version, created_at, updated_at,
+                last_accessed, never,
+            ) in zip(
+                plan.investigation_ids(known.index),
+                plan.user_ids("investigation user", known.index),
+                known.outcome.tolist(),
+                _settings_texts(plan, known, began),
+                _progress_texts(plan, known),
+                known.version.tolist(),
+                timestamps(began),
+                timestamps(last),
+                timestamps(accessed),
+                unread.tolist(),
+                strict=True,
             )
-        ]
+        ]  # fmt: skip
 
 
-def _settings(plan: SamplePlan, known: Histories, position: int) -> str | None:
-    number = int(known.index[position])
-    if known.outcome[position] == _CREATED:
-        return "" if number % 3 == 0 else None
-    bits = int(hashes(plan.seed, "settings", number)[0])
-    kind = _ENTITY_TYPES[bits % 6]
-    end = int(known.times[known.first[position]])
-    begin, end_text = timestamps([end - (1 + bits % 90) * DAY, end])
-    settings: dict[str, object] = {
-        "name": f"Review of {kind} №{number}",
-        "entity": f"{kind}:{bits >> 40:x}",
-        "entity_type": kind,
-        "time_range": {"start_time": begin + "Z", "end_time": end_text + "Z"},
-        "tools": [tool for place, tool in enumerate(_TOOLS) if bits >> (8 + place) & 1] or [_TOOLS[0]],
-        "correlation_mode": "OR" if bits & 64 else "AND",
-        "risk_threshold": round((bits >> 20) % 1000 / 1000, 3),
-        "auto_select_entities": bool(bits & 128),
-    }
-    if bits % 11 == 0:
-        settings["comparison"] = {
-            "window_a": {"days": 14, "offset_months": 6},
-            "window_b": {"days": 14, "offset_months": 0},
-            "metrics": ["precision", "recall", "f1"],
+def _settings_texts(plan: SamplePlan, known: Histories, began: Ints) -> Iterator[str | None]:
+    facts = hashes(plan.seed, "settings", known.index)
+    begins = timestamps(began - (1 + (facts % np.uint64(90)).astype(np.int64)) * DAY)
+    for number, outcome, bits, begin, end in zip(
+        known.index.tolist(), known.outcome.tolist(), facts.tolist(), begins, timestamps(began), strict=True
+    ):
+        if outcome == _CREATED:
+            yield "" if number % 3 == 0 else None
+            continue
+        kind = _ENTITY_TYPES[bits % 6]
+        settings: dict[str, object] = {
+            "name": f"Review of {kind} №{number}",
+            "entity": f"{kind}:{bits >> 40:x}",
+            "entity_type": kind,
+            "time_range": {"start_time": begin + "Z", "end_time": end + "Z"},
+            "tools": [tool for place, tool in enumerate(_TOOLS) if bits >> (8 + place) & 1] or [_TOOLS[0]],
+            "correlation_mode": "OR" if bits & 64 else "AND",
+            "risk_threshold": (bits >> 20) % 1000 / 1000,
+            "auto_select_entities": bool(bits & 128),
         }
-    return dumps(settings)
-
-
-def _progress(plan: SamplePlan, known: Histories, position: int) -> str | None:
-    number, outcome = int(known.index[position]), int(known.outcome[position])
-    if outcome == _CREATED:
-        return None if number % 3 == 0 else ""
-    if outcome in (_SETTINGS, _CANCELLED_EARLY):
-        return '{"current_phase":"settings","progress_percentage":0}'
-    updates = int(known.updates[position])
-    percentage = 100 if outcome == _COMPLETED else known.percentage(position, updates)
-    bits = int(hashes(plan.seed, "progress", number)[0])
-    progress: dict[str, object] = {
-        "current_phase": {_COMPLETED: "completed", _ERROR: "failed"}.get(outcome, "domain_analysis"),
-        "progress_percentage": percentage,
-        "tool_executions": bits % 40,
-    }
-    if outcome == _COMPLETED or updates > 1:
-        scores = [score / 10_000 for score in picks(plan.seed, "domain", number * 8 + np.arange(6), 10_000).tolist()]
-        chosen = [place for place in range(6) if bits >> (8 + place) & 1] or [0]
-        progress["risk_score"] = round(sum(scores[place] for place in chosen) / len(chosen), 6)
-        progress["domain_findings"] = {
-            _DOMAINS[place]: {
-                "risk_score": scores[place],
-                "confidence": round(0.5 + (bits >> (16 + place)) % 50 / 100, 2),
-                "evidence": [_EVIDENCE[(bits >> place) % 6], _EVIDENCE[(bits >> (place + 9)) % 6]],
+        if bits % 11 == 0:
+            settings["comparison"] = {
+                "window_a": {"days": 14, "offset_months": 6},
+                "window_b": {"days": 14, "offset_months": 0},
+                "metrics": ["precision", "recall", "f1"],
             }
-            for place in chosen
+        yield dumps(settings)
+
+
+def _progress_texts(plan: SamplePlan, known: Histories) -> Iterator[str | None]:
+    shown = np.minimum(known.transactions, _TRANSACTIONS_IN_PROGRESS)
+    first = np.cumsum(shown) - shown
+    index = np.repeat(known.index, shown)
+    number = np.arange(len(index)) - np.repeat(first, shown)
+    ids, risks = transaction_ids(plan, index, number), risk_scores(plan, index, number)
+    facts = hashes(plan.seed, "progress", known.index).tolist()
+    for position, (bits, outcome, low) in enumerate(zip(facts, known.outcome.tolist(), first.tolist(), strict=True)):
+        updates = int(known.updates[position])
+        if outcome == _CREATED:
+            yield None if bits % 3 == 0 else ""
+            continue
+        if not updates:
+            yield '{"current_phase":"settings","progress_percentage":0}'
+            continue
+        progress: dict[str, object] = {
+            "current_phase": {_COMPLETED: "completed", _ERROR: "failed"}.get(outcome, "domain_analysis"),
+            "progress_percentage": 100 if outcome == _COMPLETED else known.percentage(position, updates),
+            "tool_executions": bits % 40,
         }
-        shown = np.arange(min(5, int(known.transactions[position])))
-        owner = np.full(len(shown), number)
-        ids, risks = transaction_ids(plan, owner, shown), risk_scores(plan, owner, shown)
-        progress["transaction_scores"] = dict(zip(ids, risks, strict=True))
-    return dumps(progress)
+        if outcome == _COMPLETED or updates > 1:
+            findings = _findings(bits)
+            scores = [finding["risk_score"] for finding in findings.values()]
+            high = low + int(shown[position])
+            progress["risk_score"] = round(sum(scores) / len(scores), 6)
+            progress["domain_findings"] = findings
+            progress["transaction_scores"] = dict(zip(ids[low:high], risks[low:high], strict=True))
+        yield dumps(progress)
+
+
+def _findings(bits: int) -> dict[str, dict[str, Any]]:
+    chosen = [place for place in range(6) if bits >> (8 + place) & 1] or [0]
+    return {
+        _DOMAINS[place]: {
+            "risk_score": (bits >> (3 * place)) % 10_000 / 10_000,
+            "confidence": (50 + (bits >> (16 + place)) % 50) / 100,
+            "evidence": [_EVIDENCE[(bits >> place) % 6], _EVIDENCE[(bits >> (place + 9)) % 6]],
+        }
+        for place in chosen
+    }
 
 
 def audit_rows(plan: SamplePlan) -> Iterator[list[Row]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from workbench.sample.ddl import SAMPLE_SCHEMA
 
+_MANIFEST = sql.Identifier(SAMPLE_SCHEMA, "manifest")
 _TABLES = f"""
     CREATE SCHEMA IF NOT EXISTS {SAMPLE_SCHEMA};
     DROP TABLE IF EXISTS {SAMPLE_SCHEMA}.manifest, {SAMPLE_SCHEMA}.planted, {SAMPLE_SCHEMA}.incident_family;
@@ -54,7 +56,7 @@ def create_manifest(connection: psycopg.Connection) -> None:
 def write_manifest(connection: psycopg.Connection, manifest: SampleManifest) -> None:
     """Store the manifest; `create_manifest` must have been called."""
     connection.execute(
-        f"INSERT INTO {SAMPLE_SCHEMA}.manifest VALUES (%s, %s, %s, %s, %s, %s)".encode(),
+        sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s)").format(_MANIFEST),
         [
             manifest.scale,
             manifest.seed,
@@ -72,6 +74,6 @@ def read_manifest(connection: psycopg.Connection) -> SampleManifest | None:
     if exists is None or exists[0] is None:
         return None
     row = connection.execute(
-        f"SELECT scale, seed, dirty, rows, planted, seconds FROM {SAMPLE_SCHEMA}.manifest".encode()
+        sql.SQL("SELECT scale, seed, dirty, rows, planted, seconds FROM {}").format(_MANIFEST)
     ).fetchone()
     return SampleManifest(*row) if row else None

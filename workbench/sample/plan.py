@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class SamplePlan:
 
     @property
     def detectors(self) -> int:
-        return round(40 * self.scale**0.5)
+        return round(40 * math.pow(self.scale, 0.5))
 
     @property
     def runs_per_detector(self) -> int:
@@ -45,7 +46,7 @@ class SamplePlan:
 
     @property
     def connections(self) -> int:
-        return round(60 * self.scale**0.7)
+        return round(60 * math.pow(self.scale, 0.7))
 
     @property
     def actions(self) -> int:
@@ -57,11 +58,11 @@ class SamplePlan:
 
     @property
     def users(self) -> int:
-        return round(40 * self.scale**0.6)
+        return round(40 * math.pow(self.scale, 0.6))
 
     @property
     def tenants(self) -> int:
-        return round(9 * self.scale**0.4)
+        return round(9 * math.pow(self.scale, 0.4))
 
     def expected_rows(self) -> dict[str, int]:
         """Good rows of each table: exact, but for the audit log and the scores, where they are estimates."""

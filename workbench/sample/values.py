@@ -24,6 +24,7 @@ REFERENCE_US = int(np.datetime64("2026-11-01T00:00:00", "us").astype(np.int64))
 HISTORY_US = 365 * DAY
 """How far back the sample's history goes."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -64,12 +65,13 @@ def uuids(seed: int, name: str, index: npt.ArrayLike) -> list[str]:
 def timestamps(microseconds: npt.ArrayLike) -> list[str]:
     """ISO 8601 text without a zone (UTC) for each number of microseconds since 1970."""
     moments = np.atleast_1d(np.asarray(microseconds, dtype=np.int64)).astype("datetime64[us]")
-    return [str(text) for text in np.datetime_as_string(moments).tolist()]
+    texts: list[str] = np.datetime_as_string(moments).tolist()
+    return texts
 
 
 def dumps(value: Any) -> str:
     """Compact JSON text with Unicode as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def fraud_scores(seed: int, name: str, index: npt.ArrayLike) -> Floats:
