@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
 
 from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from workbench.models.document import Document, Part
 from workbench.models.fields import Count, Embedding, Finite, Instant, Json, JsonObject, Key, Numeric
@@ -36,9 +38,9 @@ class AnomalyWindow(Part):
     duration_minutes: Finite
 
     @model_validator(mode="after")
-    def _ends_after_start(self) -> AnomalyWindow:
+    def _ends_after_start(self) -> Self:
         if self.end < self.start:
-            raise ValueError("window ends before it starts")
+            raise PydanticCustomError("ends_before_start", "window ends before it starts")
         return self
 
 

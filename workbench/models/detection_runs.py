@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from workbench.models.document import Document, Part
 from workbench.models.fields import Instant, JsonObject, Key
@@ -33,6 +37,12 @@ class RunWindow(Part):
     start: Instant
     end: Instant
 
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.end < self.start:
+            raise PydanticCustomError("ends_before_start", "window ends before it starts")
+        return self
+
 
 class DetectionRun(Document):
     """One run of a detector."""
@@ -44,6 +54,12 @@ class DetectionRun(Document):
     finished_at: Instant | None = None
     window: RunWindow
     info: JsonObject | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.finished_at is not None and self.finished_at < self.started_at:
+            raise PydanticCustomError("ends_before_start", "finished_at is before started_at")
+        return self
 
 
 COLLECTION = DetectionRun.COLLECTION = Collection(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
-from bson import ObjectId
+from bson import Binary, ObjectId
 from bson.decimal128 import Decimal128, create_decimal128_context
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
-from workbench.models.fields import Json, derive_id
+from workbench.models.fields import Json, derive_id, key_problem
 from workbench.models.spec import Collection
 
 _DECIMAL128 = create_decimal128_context()
@@ -31,6 +34,14 @@ class OpenPart(SparsePart):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Json]
+
+    @model_validator(mode="after")
+    def _storable_names(self) -> Self:
+        for name in self.__pydantic_extra__ or ():
+            problem = key_problem(name)
+            if problem:
+                raise PydanticCustomError("key_not_storable", "{problem}", {"problem": problem})
+        return self
 
 
 class Provenance(SparsePart):
@@ -90,8 +101,13 @@ def resolve(value: Any, path: str) -> Any:
     return value
 
 
+_ATOMS = frozenset((str, int, float, bool, type(None), datetime, UUID, bytes, Binary))
+
+
 def bson_value(value: Any) -> Any:
     """A model's value as the driver can encode it."""
+    if type(value) in _ATOMS:  # nine of ten values: keep them cheap
+        return value
     if isinstance(value, BaseModel):
         stored = value.__dict__
         if isinstance(value, SparsePart):

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from bson import ObjectId
 from bson.binary import VECTOR_SUBTYPE, Binary
 from pydantic import AfterValidator, AwareDatetime, Field, Strict, StringConstraints
+from pydantic_core import PydanticCustomError
 
 MAX_JSON_DEPTH = 90
 """Levels inside one JSON field; MongoDB allows 100 for the whole document (reference/limits)."""
@@ -38,30 +39,44 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def json_problem(value: Any) -> tuple[str, str] | None:
-    """Why a JSON value cannot be stored, as (path, reason), or None if it can. Iterative: any depth is safe."""
+class JsonProblem(NamedTuple):
+    """Why a JSON value cannot be stored: where, a code that stays the same, and a sentence."""
+
+    path: str
+    code: str
+    reason: str
+
+
+def json_problem(value: Any) -> JsonProblem | None:
+    """The first thing that MongoDB cannot hold in a JSON value, or None. Iterative: any depth is safe."""
     for path, depth, item in _walk(value):
         if depth > MAX_JSON_DEPTH:
-            return path, f"nested deeper than {MAX_JSON_DEPTH} levels"
+            return JsonProblem(path[:100], "nested_too_deep", f"nested deeper than {MAX_JSON_DEPTH} levels")
         if isinstance(item, dict):
             for key in item:
-                if not isinstance(key, str):
-                    return path, f"key {key!r} is not a string"
-                if key.startswith("$") or "." in key or "\0" in key:
-                    return path, f"key {key!r} holds a dot, a NUL, or starts with a dollar sign"
-                if not _is_unicode(key):
-                    return path, "a key holds a lone surrogate"
+                problem = key_problem(key)
+                if problem:
+                    return JsonProblem(path, "key_not_storable", problem)
         elif isinstance(item, str):
             if not _is_unicode(item):
-                return path, "text holds a lone surrogate"
+                return JsonProblem(path, "lone_surrogate", "text holds a lone surrogate")
         elif isinstance(item, float):
             if not math.isfinite(item):
-                return path, "number is not finite"
+                return JsonProblem(path, "not_finite", "number is not finite")
         elif isinstance(item, int) and not isinstance(item, bool) and not -(2**63) <= item < 2**63:
-            return path, "integer needs more than 64 bits"
+            return JsonProblem(path, "integer_too_wide", "integer needs more than 64 bits")
         elif not isinstance(item, (list, int, bool, type(None), Decimal, datetime)):
-            return path, f"{type(item).__name__} is not a JSON type"
+            return JsonProblem(path, "wrong_type", f"{type(item).__name__} is not a JSON type")
     return None
+
+
+def key_problem(key: object) -> str | None:
+    """Why a text cannot be the name of a field that queries can reach, or None."""
+    if not isinstance(key, str):
+        return f"key {key!r} is not a string"
+    if key.startswith("$") or "." in key or "\0" in key:
+        return f"key {key!r} holds a dot or a NUL, or starts with a dollar sign"
+    return None if _is_unicode(key) else "a key holds a lone surrogate"
 
 
 def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
@@ -92,8 +107,15 @@ def _is_unicode(text: str) -> bool:
 def _storable(value: Any) -> Any:
     problem = json_problem(value)
     if problem:
-        path, reason = problem
-        raise ValueError(f"{reason} at {path!r}" if path else reason)
+        text = f"{problem.reason} at {problem.path!r}" if problem.path else problem.reason
+        raise PydanticCustomError(problem.code, "{problem}", {"problem": text})  # type: ignore[arg-type]
+    return value
+
+
+def _field_name(value: str) -> str:
+    problem = key_problem(value)
+    if problem:
+        raise PydanticCustomError("key_not_storable", "{problem}", {"problem": problem})
     return value
 
 
@@ -105,6 +127,8 @@ def _float32_vector(value: bytes) -> Binary:
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 """An identifier: 1 to 255 characters."""
+FieldName = Annotated[Key, AfterValidator(_field_name)]
+"""A key of a stored map: a `Key` that MongoDB can hold as the name of a field and reach by queries."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Count = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
 Version = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from workbench.models.audit_log import AuditEntry
 from workbench.models.document import Document, OpenPart, Part, SparsePart
-from workbench.models.fields import Instant, JsonObject, Key, Percentage, Score, Version
+from workbench.models.fields import FieldName, Instant, JsonObject, Key, Percentage, Score, Version
 from workbench.models.spec import Collection, Index, ascending, newest
 
 
@@ -48,8 +48,8 @@ class Results(SparsePart):
     """What the investigation found. Fields that the source did not set stay absent."""
 
     risk_score: Score | None = None
-    domain_findings: dict[str, DomainFinding] | None = None
-    transaction_scores: dict[Key, Score] | None = None
+    domain_findings: dict[FieldName, DomainFinding] | None = None
+    transaction_scores: dict[FieldName, Score] | None = None
 
 
 class InvestigationMetadata(Part):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from workbench.models.document import Document, OpenPart
 from workbench.models.fields import Finite, Instant, Json, Key
@@ -45,6 +49,12 @@ class SoarPlaybookExecution(Document):
     duration_ms: Finite | None = None
     actions_executed: list[PlaybookAction] | None = None
     error_message: str | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.completed_at is not None and self.completed_at < self.started_at:
+            raise PydanticCustomError("ends_before_start", "completed_at is before started_at")
+        return self
 
 
 COLLECTION = SoarPlaybookExecution.COLLECTION = Collection(
