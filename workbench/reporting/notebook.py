@@ -27,6 +27,7 @@ from workbench.reporting.tables import cell_text, table_html, write_csv
 
 RUN_DIR_VARIABLE = "WORKBENCH_RUN_DIR"
 VERDICT_FILE = "verdict.json"
+VERSIONS_FILE = "versions.json"
 DATA_FOLDER = "data"
 MAX_FAILURES = 20  # samples in the banner; the CSV holds all
 
@@ -98,6 +99,15 @@ def verdict(
     return said
 
 
+def record_versions(**versions: str) -> None:
+    """Name what the notebook worked with (`postgresql="18.1"`); under the runner it goes to `run.json`."""
+    folder = _run_dir()
+    if folder is not None:
+        file = folder / VERSIONS_FILE
+        known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(json.dumps({**known, **versions}), encoding="utf-8")
+
+
 def show_figure(fig: Figure, alt: str, data: pd.DataFrame, caption: str = "") -> None:
     """Show a figure with its alternative text, and beneath it the data it was drawn from, folded.
 
@@ -112,7 +122,7 @@ def show_figure(fig: Figure, alt: str, data: pd.DataFrame, caption: str = "") ->
     png = io.BytesIO()
     fig.savefig(png, format="png")
     fig.clear()
-    display(  # type: ignore[no-untyped-call]
+    display(
         {"image/png": base64.b64encode(png.getvalue()).decode("ascii"), "text/plain": f"[Figure: {alt}]"},
         metadata={"image/png": {"alt": alt}},
         raw=True,
@@ -129,7 +139,7 @@ def show_table(frame: pd.DataFrame, caption: str, max_rows: int = 50) -> None:
 
 
 def _show_html(html: str, text: str) -> None:
-    display({"text/html": html, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/html": html, "text/plain": text}, raw=True)
 
 
 def _run_dir() -> Path | None:

@@ -1,0 +1,128 @@
+"""The kernel of a headless run: this environment's interpreter, private sockets, a deadline, and events.
+
+A papermill engine, because papermill alone runs whatever kernel is registered as `python3`, limits cells but not
+notebooks, and tells nobody which cell it is in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
+
+from workbench.reporting.secrets import Scrubber
+
+ENGINE = "workbench"
+START_TIMEOUT_SECONDS = 60
+_LOG_TAIL_CHARACTERS = 2_000
+
+
+@dataclass
+class Session:
+    """One execution: what it is given, and what is known of it while and after it runs."""
+
+    environment: Mapping[str, str]
+    timeout_seconds: float
+    scrubber: Scrubber
+    on_cell: Callable[[int], None]  # the index of the cell that starts
+    on_line: Callable[[str], None]  # a line that the notebook wrote to stderr
+    cell_index: int | None = None
+    process: subprocess.Popen[bytes] | None = None
+    exit_code: int | None = None
+    log_tail: str = ""
+    _started: float = field(default_factory=time.monotonic)
+
+    def seconds_left(self, _cell: object = None) -> int:
+        """Whole seconds until the deadline of the notebook; at least one, since zero means no limit."""
+        return max(1, round(self.timeout_seconds - (time.monotonic() - self._started)))
+
+
+class PinnedKernelManager(AsyncKernelManager):
+    """Starts this interpreter's ipykernel, whatever kernelspecs a user has installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    def __init__(self, nb_man: NotebookExecutionManager, session: Session, **options: Any) -> None:
+        super().__init__(nb_man, **options)
+        self._session = session
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        # Before the message becomes an output: nothing secret is written even for a moment.
+        msg["content"] = self._session.scrubber.tree(msg["content"])
+        if msg["msg_type"] == "stream" and msg["content"]["name"] == "stderr":
+            for line in msg["content"]["text"].splitlines():
+                self._session.on_line(line)
+        return super().process_message(msg, cell, cell_index)
+
+
+class WorkbenchEngine(Engine):  # type: ignore[misc]
+    """Runs a notebook in a `Session`. A run that does not end well takes the kernel's processes with it."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: NotebookExecutionManager, kernel_name: str, *, session: Session, **_: Any
+    ) -> None:
+        with tempfile.TemporaryDirectory(prefix="wb-kernel-", ignore_cleanup_errors=True) as folder:
+            log = Path(folder, "kernel.log")
+            manager = PinnedKernelManager(
+                kernel_name=kernel_name,
+                connection_file=str(Path(folder, "kernel.json")),
+                transport="ipc" if os.name == "posix" else "tcp",
+            )
+
+            def cell_starts(cell: Any, cell_index: int) -> None:
+                session.process = getattr(manager.provisioner, "process", None)
+                if cell.cell_type == "code":
+                    session.cell_index = cell_index
+                    session.on_cell(cell_index)
+
+            client = _Client(
+                nb_man,
+                session,
+                km=manager,
+                kernel_name=kernel_name,
+                timeout_func=session.seconds_left,
+                startup_timeout=START_TIMEOUT_SECONDS,
+                on_cell_start=cell_starts,
+            )
+            # A folder of its own: no start-up files of the user, no history in the home folder.
+            environment = {**session.environment, "IPYTHONDIR": folder}
+            with log.open("wb") as kernel_log:
+                try:
+                    client.execute(cleanup_kc=True, env=environment, stderr=kernel_log)
+                except BaseException:
+                    _end_group(session)
+                    raise
+                finally:
+                    session.log_tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
+
+
+def _end_group(session: Session) -> None:
+    """Note how the kernel ended, and kill what it started and left behind."""
+    if session.process is None:
+        return
+    session.exit_code = session.process.poll()
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(session.process.pid, signal.SIGKILL)  # the kernel leads a session of its own
+
+
+papermill_engines.register(ENGINE, WorkbenchEngine)
