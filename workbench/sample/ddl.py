@@ -7,19 +7,37 @@ from importlib.resources import files
 import psycopg
 from psycopg import sql
 
-TABLES: tuple[str, ...] = (
-    "investigation_states",
-    "investigation_templates",
-    "investigation_audit_log",
-    "detectors",
-    "detection_runs",
-    "anomaly_events",
-    "transaction_scores",
-    "composio_connections",
-    "composio_action_audits",
-    "soar_playbook_executions",
-)
+COLUMNS: dict[str, tuple[str, ...]] = {
+    table: tuple(columns.split())
+    for table, columns in {
+        "investigation_states": "investigation_id user_id lifecycle_stage settings_json progress_json status version"
+        " created_at updated_at last_accessed",
+        "investigation_templates": "template_id user_id name description tags template_json usage_count last_used"
+        " created_at updated_at",
+        "investigation_audit_log": "entry_id investigation_id user_id action_type changes_json state_snapshot_json"
+        " source from_version to_version timestamp",
+        "detectors": "id name type cohort_by metrics params enabled created_at updated_at",
+        "detection_runs": "id detector_id status started_at finished_at window_from window_to info",
+        "anomaly_events": "id run_id detector_id investigation_id cohort window_start window_end metric observed"
+        " expected score severity status persisted_n evidence created_at",
+        "transaction_scores": "investigation_id transaction_id risk_score created_at",
+        "composio_connections": "id tenant_id toolkit_name connection_id status encrypted_access_token refresh_token"
+        " expires_at created_at updated_at last_used_at",
+        "composio_action_audits": "id action_id execution_id toolkit_name action_name tenant_id connection_id"
+        " parameters result status executed_at retry_count error_message",
+        "soar_playbook_executions": "id playbook_id investigation_id anomaly_id tenant_id trigger_reason status"
+        " started_at completed_at actions_executed error_message",
+    }.items()
+}
+"""The columns of each source table, in the order of `schema.sql`."""
+
+TABLES: tuple[str, ...] = tuple(COLUMNS)
 """The ten source tables in load order: a referenced table stands before the tables that refer to it."""
+
+KEYS: dict[str, tuple[str, ...]] = {
+    table: columns[:2] if table == "transaction_scores" else columns[:1] for table, columns in COLUMNS.items()
+}
+"""The primary key of each source table."""
 
 SAMPLE_SCHEMA = "workbench_sample"
 """PostgreSQL schema of what is known about the sample data; the ten tables are in the connection's search path."""

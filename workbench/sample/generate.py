@@ -9,8 +9,9 @@ import psycopg
 from psycopg import sql
 
 from workbench.errors import ConfigurationError
-from workbench.sample.ddl import SAMPLE_SCHEMA, TABLES, existing_tables, is_strict
+from workbench.sample.ddl import COLUMNS, SAMPLE_SCHEMA, TABLES, existing_tables, is_strict
 from workbench.sample.detection import anomaly_rows, detector_rows, incident_families, run_rows
+from workbench.sample.dirty import Planter
 from workbench.sample.integrations import action_rows, connection_rows, execution_rows
 from workbench.sample.investigations import audit_rows, score_rows, state_rows
 from workbench.sample.manifest import SampleManifest, create_manifest, write_manifest
@@ -21,6 +22,9 @@ from workbench.sample.values import Row
 MAX_SCALE = 10_000
 MAX_DIRTY = 0.5
 
+_FAMILIES = sql.Identifier(SAMPLE_SCHEMA, "incident_family")
+_PLANTED = sql.Identifier(SAMPLE_SCHEMA, "planted")
+_PLANTED_COLUMNS = ("table_name", "key", "kind", "field", "quarantined")
 _COPY_ESCAPES = (
     (b"\\", b"\\\\"),
     (b"\n", b"\\n"),
@@ -71,6 +75,7 @@ def fill(
     _check_arguments(scale, seed, dirty)
     started = time.perf_counter()
     plan = SamplePlan(scale=scale, seed=seed)
+    planter = Planter(plan, dirty)
     rows: dict[str, int] = {}
     with connection.transaction():
         # The text of timestamps has no zone and means UTC; bulk loads are made again, not recovered.
@@ -79,12 +84,11 @@ def fill(
         _check_tables(connection, dirty)
         create_manifest(connection)
         for table in TABLES:
-            rows[table] = _fill_table(connection, table, plan, progress)
-        family_table = sql.Identifier(SAMPLE_SCHEMA, "incident_family")
+            rows[table] = _fill_table(connection, table, plan, planter, progress)
         for block in incident_families(plan):
-            _copy(connection, family_table, block)
+            _copy(connection, _FAMILIES, ("anomaly_id", "family"), block)
         connection.execute("ANALYZE")
-        manifest = SampleManifest(scale, seed, dirty, rows, {}, time.perf_counter() - started)
+        manifest = SampleManifest(scale, seed, dirty, rows, planter.counts, time.perf_counter() - started)
         write_manifest(connection, manifest)
     return manifest
 
@@ -126,21 +130,29 @@ def _fill_table(
     connection: psycopg.Connection,
     table: str,
     plan: SamplePlan,
+    planter: Planter,
     progress: Callable[[str, int, int], None] | None,
 ) -> int:
-    expected, done = plan.expected_rows()[table], 0
+    """Generate and load one table; returns its rows, the planted ones among them."""
+    expected, good, rows = plan.expected_rows()[table], 0, 0
     for block in _GENERATORS[table](plan):
-        _copy(connection, sql.Identifier(table), block)
-        done += len(block)
+        good += len(block)
+        bad = planter.plant(table, block, min(1.0, good / expected))
+        _copy(connection, sql.Identifier(table), COLUMNS[table], block + [planted.row for planted in bad])
+        _copy(connection, _PLANTED, _PLANTED_COLUMNS, [planted.known(table) for planted in bad])
+        rows += len(block) + len(bad)
         if progress:
-            progress(table, done, max(expected, done))
+            progress(table, rows, max(expected, rows))
     if progress:
-        progress(table, done, done)
-    return done
+        progress(table, rows, rows)
+    return rows
 
 
-def _copy(connection: psycopg.Connection, table: sql.Identifier, rows: list[Row]) -> None:
-    with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
+def _copy(connection: psycopg.Connection, table: sql.Identifier, columns: tuple[str, ...], rows: list[Row]) -> None:
+    if not rows:
+        return
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table, sql.SQL(", ").join(map(sql.Identifier, columns)))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(_copy_text(rows))
 
 

@@ -69,7 +69,7 @@ class SamplePlan:
         return {
             "investigation_states": self.investigations,
             "investigation_templates": self.templates,
-            "investigation_audit_log": round(7.5 * self.investigations),
+            "investigation_audit_log": round(7.75 * self.investigations),
             "detectors": self.detectors,
             "detection_runs": self.runs,
             "anomaly_events": self.anomalies,
