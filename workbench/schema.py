@@ -216,8 +216,8 @@ def _plan_options(spec: Collection, settings: Settings, info: Mapping[str, Any] 
     if spec.time_series:  # time series take no validator; their documents are validated by the models only
         seconds = settings.retention_days * 86_400
         if seconds and present.get("expireAfterSeconds") != seconds:
-            options = {"expireAfterSeconds": seconds}
-            return [Step(Action.SET_RETENTION, spec.name, f"{settings.retention_days} days", "retention", options)]
+            retention = {"expireAfterSeconds": seconds}
+            return [Step(Action.SET_RETENTION, spec.name, f"{settings.retention_days} days", "retention", retention)]
         return []
     validator = {"$jsonSchema": json_schema(spec)}
     if present.get("validator") == validator:

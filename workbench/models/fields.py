@@ -108,7 +108,7 @@ def _storable(value: Any) -> Any:
     problem = json_problem(value)
     if problem:
         text = f"{problem.reason} at {problem.path!r}" if problem.path else problem.reason
-        raise PydanticCustomError(problem.code, "{problem}", {"problem": text})  # type: ignore[arg-type]
+        raise PydanticCustomError(problem.code, "{problem}", {"problem": text})
     return value
 
 

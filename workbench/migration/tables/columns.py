@@ -1,0 +1,346 @@
+"""The kinds of columns: each reads a source value into a document and gives it back, with the rule about loss.
+
+`load` puts a value that the driver returned into the fields of a document; `dump` takes it out again, so that
+`dump(load(value)) == value` for every value that `load` accepts. What a BSON value cannot hold goes into `Notes`,
+which become the document's `provenance`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, ClassVar
+
+from bson.decimal128 import Decimal128, create_decimal128_context
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INFINITY = 2**63 - 1
+"""PostgreSQL's binary form of the timestamp 'infinity'."""
+MINUS_INFINITY = -(2**63)
+_FIRST_MICROS = -62_135_596_800_000_000  # 0001-01-01
+_LAST_MICROS = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999
+_DECIMAL128 = create_decimal128_context()
+Fields = dict[str, Any]
+
+
+class RowProblem(Exception):
+    """A value cannot become part of a document: the row goes to quarantine with this field and reason."""
+
+    def __init__(self, field: str, reason: str, message: str) -> None:
+        self.field, self.reason, self.message = field, reason, message
+        super().__init__(f"{field}: {message}")
+
+
+class Notes:
+    """What one row's BSON values cannot hold, by field path."""
+
+    __slots__ = ("exact", "micros")
+
+    def __init__(self, provenance: Mapping[str, Any] | None = None) -> None:
+        self.micros: dict[str, int] = dict((provenance or {}).get("micros") or {})
+        self.exact: dict[str, str] = dict((provenance or {}).get("exact") or {})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column whose value BSON holds as it is.
+
+    Attributes:
+        name: the source column.
+        path: the field of the document, at most two levels; the column's name where not given.
+        secret: the value must never be shown.
+    """
+
+    name: str
+    path: str = ""
+    secret: bool = False
+
+    kind: ClassVar[str] = "value"
+    cast: ClassVar[str] = ""
+    rule: ClassVar[str] = "kept as it is"
+
+    def __post_init__(self) -> None:
+        path = self.path or self.name
+        parent, _, leaf = path.rpartition(".")
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "_parent", parent)
+        object.__setattr__(self, "_leaf", leaf)
+
+    def load(self, value: Any, fields: Fields, notes: Notes) -> None:
+        """Put a source value into the fields of a document."""
+        self._put(value, fields)
+
+    def dump(self, document: Mapping[str, Any], notes: Notes) -> Any:
+        """The source value that a stored document stands for."""
+        return self._take(document)
+
+    def _put(self, value: Any, fields: Fields) -> None:
+        parent: str = self._parent  # type: ignore[attr-defined]
+        (fields[parent] if parent else fields)[self._leaf] = value  # type: ignore[attr-defined]
+
+    def _take(self, document: Mapping[str, Any]) -> Any:
+        parent: str = self._parent  # type: ignore[attr-defined]
+        return (document[parent] if parent else document)[self._leaf]  # type: ignore[attr-defined]
+
+
+class Text(Column):
+    """text and varchar."""
+
+    kind = "text"
+
+
+class Integer(Column):
+    """int2, int4, int8."""
+
+    kind = "int"
+
+
+class Boolean(Column):
+    """boolean."""
+
+    kind = "bool"
+
+
+class Double(Column):
+    """double precision."""
+
+    kind = "float"
+
+
+class Uuid(Column):
+    """uuid, stored as BSON binary subtype 4."""
+
+    kind = "uuid"
+
+
+class UuidText(Column):
+    """A uuid or text column that the document holds as text."""
+
+    kind = "text"
+    cast = "::text"
+
+
+class Numeric(Column):
+    """numeric, stored as Decimal128: 34 digits, NaN and infinities. Wider values keep their text beside."""
+
+    kind = "numeric"
+    rule = "Decimal128; beyond 34 digits the exact text is kept in provenance"
+
+    def load(self, value: Decimal | None, fields: Fields, notes: Notes) -> None:
+        if value is not None and not _fits(value):
+            notes.exact[self.path] = str(value)
+            value = _rounded(value)
+        self._put(value, fields)
+
+    def dump(self, document: Mapping[str, Any], notes: Notes) -> Decimal | None:
+        exact = notes.exact.get(self.path)
+        if exact is not None:
+            return Decimal(exact)
+        value = self._take(document)
+        return value.to_decimal() if isinstance(value, Decimal128) else value
+
+
+class Instant(Column):
+    """timestamp (UTC) and timestamptz: read as microseconds since 1970, stored as a BSON date of milliseconds."""
+
+    kind = "instant"
+    rule = "BSON date (milliseconds); the microseconds, infinities and years beyond 9999 are kept in provenance"
+
+    def load(self, value: int | None, fields: Fields, notes: Notes) -> None:
+        if value is None:
+            self._put(None, fields)
+            return
+        if not _FIRST_MICROS <= value <= _LAST_MICROS:
+            notes.exact[self.path] = _outlying(value)
+            self._put(None, fields)
+            return
+        micros = value % 1000
+        if micros:
+            notes.micros[self.path] = micros
+        self._put(EPOCH + timedelta(microseconds=value - micros), fields)
+
+    def dump(self, document: Mapping[str, Any], notes: Notes) -> int | None:
+        exact = notes.exact.get(self.path)
+        if exact is not None:
+            return _from_outlying(exact)
+        value = self._take(document)
+        return None if value is None else to_micros(value) + notes.micros.get(self.path, 0)
+
+
+class JsonText(Column):
+    """JSON in text or jsonb: stored as a value. Spelling (white space, order of keys, 1.0 for 1) is not data.
+
+    The empty text is an empty value, and JSON's `null` differs from NULL: both are kept in provenance.
+    """
+
+    kind = "json"
+    cast = "::text"
+    rule = "stored by value; numbers beyond a double or 34 digits keep their text in provenance"
+
+    def load(self, value: str | None, fields: Fields, notes: Notes) -> None:
+        self._put(self.parse(value, notes), fields)
+
+    def parse(self, value: str | None, notes: Notes) -> Any:
+        """The JSON value of a text; None for NULL, for the empty text and for `null`."""
+        if value is None:
+            return None
+        if not value or value == "null":
+            notes.exact[self.path] = value
+            return None
+        parsed = parse_json(value, self.name)
+        return _keep_wide(parsed, self.path, notes) if _has_wide(parsed) else parsed
+
+    def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
+        return self.text(self._take(document), notes)
+
+    def text(self, value: Any, notes: Notes) -> str | None:
+        """The JSON text of a stored value."""
+        if value is None:
+            return notes.exact.get(self.path)
+        prefix = f"{self.path}."
+        for path, exact in notes.exact.items():
+            if path.startswith(prefix):
+                value = _replaced(value, path.removeprefix(prefix).split("."), Decimal(exact))
+        return dump_json(value)
+
+
+class Tags(JsonText):
+    """A list of texts: JSON in newer rows, separated by commas in older ones; both occur."""
+
+    kind = "tags"
+    rule = "stored as a list; a text that is not JSON is kept in provenance as well"
+
+    def parse(self, value: str | None, notes: Notes) -> Any:
+        if value is None or not value or value == "null" or value.lstrip().startswith(("[", "{", '"')):
+            return super().parse(value, notes)
+        notes.exact[self.path] = value
+        return [tag.strip() for tag in value.split(",") if tag.strip()]
+
+    def text(self, value: Any, notes: Notes) -> str | None:
+        exact = notes.exact.get(self.path)
+        return exact if exact is not None else super().text(value, notes)
+
+
+def to_micros(value: datetime) -> int:
+    """Microseconds since 1970 of a date that MongoDB returned."""
+    return (value - EPOCH) // timedelta(microseconds=1)
+
+
+def _outlying(micros: int) -> str:
+    return {INFINITY: "infinity", MINUS_INFINITY: "-infinity"}.get(micros) or str(micros)
+
+
+def _from_outlying(exact: str) -> int:
+    return {"infinity": INFINITY, "-infinity": MINUS_INFINITY}.get(exact) or int(exact)
+
+
+def _fits(value: Decimal) -> bool:
+    if not value.is_finite():
+        return True
+    context = _DECIMAL128.copy()
+    try:
+        return context.create_decimal(value).compare_total(value) == 0
+    except ArithmeticError:
+        return False
+
+
+def _rounded(value: Decimal) -> Decimal:
+    return Context(prec=34, Emin=_DECIMAL128.Emin, Emax=_DECIMAL128.Emax, traps=[]).create_decimal(value)
+
+
+def _number(text: str) -> float | Decimal:
+    """A JSON number as a double where that is exact, else as a decimal."""
+    number = float(text)
+    if math.isfinite(number) and Decimal(repr(number)) == Decimal(text):
+        return number
+    return Decimal(text)
+
+
+def _integer(text: str) -> int | Decimal:
+    if len(text) < 19:
+        return int(text)
+    try:
+        number = int(text)
+    except ValueError:  # Python refuses to convert more than 4,300 digits
+        return Decimal(text)
+    return number if -(2**63) <= number < 2**63 else Decimal(text)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise RowProblem("", "not_finite", f"{name} is not JSON")
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise RowProblem("", "duplicate_json_key", "an object has the same key twice; one value would be lost")
+    return result
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant, object_pairs_hook=_unique_pairs
+)
+
+
+def parse_json(text: str, field: str) -> Any:
+    """A JSON text without loss: no duplicate key, no NaN, every number exact.
+
+    Raises:
+        RowProblem: the text is not such JSON.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RowProblem as problem:
+        raise RowProblem(field, problem.reason, problem.message) from None
+    except json.JSONDecodeError as error:
+        raise RowProblem(field, "malformed_json", f"{error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise RowProblem(field, "nested_too_deep", "nested deeper than any document may be") from None
+    except (InvalidOperation, ValueError) as error:
+        raise RowProblem(field, "malformed_json", str(error)) from None
+
+
+def _has_wide(value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return True
+    if isinstance(value, dict):
+        return any(map(_has_wide, value.values()))
+    return isinstance(value, list) and any(map(_has_wide, value))
+
+
+def _keep_wide(value: Any, path: str, notes: Notes) -> Any:
+    """The value with each decimal that Decimal128 cannot hold noted by its path, and rounded."""
+    if isinstance(value, Decimal) and not _fits(value):
+        notes.exact[path] = str(value)
+        return _rounded(value)
+    if isinstance(value, dict):
+        return {key: _keep_wide(item, f"{path}.{key}", notes) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_keep_wide(item, f"{path}.{index}", notes) for index, item in enumerate(value)]
+    return value
+
+
+def _replaced(value: Any, path: list[str], leaf: Any) -> Any:
+    if not path:
+        return leaf
+    if isinstance(value, list):
+        position = int(path[0])
+        return [_replaced(item, path[1:], leaf) if i == position else item for i, item in enumerate(value)]
+    return {key: _replaced(item, path[1:], leaf) if key == path[0] else item for key, item in value.items()}
+
+
+def dump_json(value: Any) -> str:
+    """The JSON text of a stored value, with every digit of its decimals and dates as UTC text."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{dump_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(dump_json, value)) + "]"
+    if isinstance(value, Decimal128):
+        return str(value.to_decimal())
+    if isinstance(value, Decimal):
+        return str(value)
+    return json.dumps(value)
