@@ -290,16 +290,11 @@ def _numbers(incident: _Incident, bits: int, score: float) -> tuple[str, str]:
 
 def _evidence(incident: _Incident, bits: int) -> str:
     first, second = incident.words[bits % 3], incident.words[(bits + 1) % 3]
-    return dumps(
-        {
-            "summary": f"{first} pattern with {second} in {incident.place}",
-            "signals": [first, second],
-            "baseline": {
-                "median": (bits >> 20) % 10**6 / 100,
-                "mad": (bits >> 24) % 10**5 / 1000,
-                "points": bits % 672,
-            },
-            "top_entities": [f"card_{bits >> 40:06x}", f"ip_{bits >> 32 & 255}.{bits >> 40 & 255}.0.0/16"],
-            "confirmed": bits & 1024 == 0,
-        }
+    # Written by hand: none of the words needs escaping, and this is a third of the cost of an anomaly.
+    return (
+        f'{{"summary":"{first} pattern with {second} in {incident.place}","signals":["{first}","{second}"],'
+        f'"baseline":{{"median":{(bits >> 20) % 10**6 / 100},"mad":{(bits >> 24) % 10**5 / 1000},'
+        f'"points":{bits % 672}}},'
+        f'"top_entities":["card_{bits >> 40:06x}","ip_{bits >> 32 & 255}.{bits >> 40 & 255}.0.0/16"],'
+        f'"confirmed":{"true" if bits & 1024 == 0 else "false"}}}'
     )

@@ -1,0 +1,73 @@
+"""Load rows into PostgreSQL fast: COPY, with secondary indexes and foreign keys made after the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from workbench.sample.values import Row
+
+_COPY_ESCAPES = (
+    (b"\\", b"\\\\"),
+    (b"\n", b"\\n"),
+    (b"\r", b"\\r"),
+    (b"\t", b"\\t"),
+    (b"\x1f", b"\t"),
+    (b"\x1e", b"\n"),
+    (b"\x00", b"\\N"),
+)
+
+_FOREIGN_KEYS = """
+    SELECT conname, 'ADD CONSTRAINT ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE conrelid = to_regclass(quote_ident(%s)) AND contype = 'f' ORDER BY conname
+"""
+_SECONDARY_INDEXES = """
+    SELECT name.relname, pg_get_indexdef(index_.indexrelid)
+    FROM pg_index index_ JOIN pg_class name ON name.oid = index_.indexrelid
+    WHERE index_.indrelid = to_regclass(quote_ident(%s)) AND NOT index_.indisunique ORDER BY 1
+"""
+
+
+def copy_rows(connection: psycopg.Connection, table: sql.Identifier, columns: tuple[str, ...], rows: list[Row]) -> None:
+    """Append rows to a table by one COPY."""
+    if not rows:
+        return
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table, sql.SQL(", ").join(map(sql.Identifier, columns)))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(copy_text(rows))
+
+
+def copy_text(rows: list[Row]) -> bytes:
+    """The rows in COPY's text format.
+
+    Values are joined by control characters that they never hold, then escaped all at once: a few passes over a
+    block at memory speed cost a tenth of what escaping value by value does.
+    """
+    joined = "\x1e".join(["\x1f".join(["\x00" if value is None else value for value in row]) for row in rows])
+    text = joined.encode()
+    for found, written in _COPY_ESCAPES:
+        text = text.replace(found, written)
+    return text + b"\n"
+
+
+@contextmanager
+def bare_table(connection: psycopg.Connection, table: str) -> Iterator[None]:
+    """Take a table's secondary indexes and foreign keys off, and make them again at the end of the block.
+
+    Building them from all rows is several times cheaper than keeping them row by row. Run it in a transaction.
+    """
+    foreign_keys = connection.execute(_FOREIGN_KEYS, [table]).fetchall()
+    indexes = connection.execute(_SECONDARY_INDEXES, [table]).fetchall()
+    name = sql.Identifier(table)
+    for constraint, _ in foreign_keys:
+        connection.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(name, sql.Identifier(constraint)))
+    for index, _ in indexes:
+        connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(index)))
+    yield
+    for _, definition in indexes:
+        connection.execute(definition)
+    for _, definition in foreign_keys:
+        connection.execute(sql.SQL("ALTER TABLE {} ").format(name) + sql.SQL(definition))
