@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from bson.decimal128 import Decimal128, create_decimal128_context
 
+from workbench.models.fields import json_problem
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INFINITY = 2**63 - 1
 """PostgreSQL's binary form of the timestamp 'infinity'."""
@@ -25,6 +27,17 @@ _FIRST_MICROS = -62_135_596_800_000_000  # 0001-01-01
 _LAST_MICROS = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999
 _DECIMAL128 = create_decimal128_context()
 Fields = dict[str, Any]
+Rules = frozenset[str]
+"""Names of the rules that a person accepted for a table; see `RULES`."""
+ESCAPE_KEYS, KEEP_UNREADABLE_JSON = "escape-keys", "keep-unreadable-json"
+RULES = {
+    ESCAPE_KEYS: "JSON keys with dots or dollar signs are stored with full-width ones; the original text is kept",
+    KEEP_UNREADABLE_JSON: "JSON that cannot be read becomes null; the original text is kept in provenance",
+    "accept-orphan": "rows that refer to a missing row are loaded as they are",
+    "accept-duplicate_after_normalisation": "names that differ only by white space or Unicode form are loaded",
+}
+"""Rules by which rows can leave the quarantine without a change of the source; none of them loses anything."""
+_ESCAPES = str.maketrans({".": "\uff0e", "$": "\uff04"})
 
 
 class RowProblem(Exception):
@@ -36,11 +49,12 @@ class RowProblem(Exception):
 
 
 class Notes:
-    """What one row's BSON values cannot hold, by field path."""
+    """What one row's BSON values cannot hold, by field path; and the rules under which the row is read."""
 
-    __slots__ = ("exact", "micros")
+    __slots__ = ("exact", "micros", "rules")
 
-    def __init__(self, provenance: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, provenance: Mapping[str, Any] | None = None, rules: Rules = frozenset()) -> None:
+        self.rules = rules
         self.micros: dict[str, int] = dict((provenance or {}).get("micros") or {})
         self.exact: dict[str, str] = dict((provenance or {}).get("exact") or {})
 
@@ -191,7 +205,16 @@ class JsonText(Column):
         if not value or value == "null":
             notes.exact[self.path] = value
             return None
-        parsed = parse_json(value, self.name)
+        try:
+            parsed = parse_json(value, self.name)
+        except RowProblem:
+            if KEEP_UNREADABLE_JSON not in notes.rules:
+                raise
+            notes.exact[self.path] = value
+            return None
+        if ESCAPE_KEYS in notes.rules and (problem := json_problem(parsed)) and problem.code == "key_not_storable":
+            notes.exact[self.path] = value
+            return _escaped(parsed)
         return _keep_wide(parsed, self.path, notes) if _has_wide(parsed) else parsed
 
     def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
@@ -199,8 +222,9 @@ class JsonText(Column):
 
     def text(self, value: Any, notes: Notes) -> str | None:
         """The JSON text of a stored value."""
-        if value is None:
-            return notes.exact.get(self.path)
+        exact_text = notes.exact.get(self.path)
+        if value is None or exact_text is not None:
+            return exact_text
         prefix = f"{self.path}."
         for path, exact in notes.exact.items():
             if path.startswith(prefix):
@@ -219,10 +243,6 @@ class Tags(JsonText):
             return super().parse(value, notes)
         notes.exact[self.path] = value
         return [tag.strip() for tag in value.split(",") if tag.strip()]
-
-    def text(self, value: Any, notes: Notes) -> str | None:
-        exact = notes.exact.get(self.path)
-        return exact if exact is not None else super().text(value, notes)
 
 
 def to_micros(value: datetime) -> int:
@@ -302,6 +322,12 @@ def parse_json(text: str, field: str) -> Any:
         raise RowProblem(field, "nested_too_deep", "nested deeper than any document may be") from None
     except (InvalidOperation, ValueError) as error:
         raise RowProblem(field, "malformed_json", str(error)) from None
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key.translate(_ESCAPES): _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value
 
 
 def _has_wide(value: Any) -> bool:

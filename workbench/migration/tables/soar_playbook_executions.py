@@ -38,7 +38,7 @@ class Actions(JsonText):
 
     def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
         actions = document[self.path]
-        if actions is None:
+        if actions is None or self.path in notes.exact:
             return self.text(None, notes)
         spelled = [
             {

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 from pydantic import ValidationError
 
-from workbench.migration.tables.columns import Column, Fields, Notes, RowProblem
+from workbench.migration.tables.columns import Column, Fields, Notes, RowProblem, Rules
 from workbench.models.document import Document
 from workbench.models.spec import Collection
 from workbench.settings import Settings, TenancyRule
@@ -120,17 +120,21 @@ class Table:
         by_name = {self.columns[index].name: str(row[index]) for index in positions}
         return tuple(by_name[name] for name in self.key)
 
-    def build(self, row: Row) -> Fields:
+    def build(self, row: Row, rules: Rules = frozenset()) -> Fields:
         """The fields of the document for a selected row, not yet validated.
+
+        Args:
+            row: the values of `select`, in its order.
+            rules: names of the `RULES` that were accepted for this table.
 
         Raises:
             RowProblem: a value cannot become part of a document, or a rule across rows is broken.
         """
         broken = row[-1]
-        if broken is not None:
-            reason, _, name = broken.partition(" ")
+        reason, _, name = (broken or "").partition(" ")
+        if broken is not None and f"accept-{reason}" not in rules:
             raise RowProblem(name, reason, f"{name} breaks the rule {reason}")
-        notes = Notes()
+        notes = Notes(rules=rules)
         fields: Fields = {}
         for parent in self._parents:
             fields[parent] = {}

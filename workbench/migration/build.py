@@ -1,0 +1,90 @@
+"""Turn a batch of rows into encoded documents, and set aside the rows that cannot become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson import CodecOptions, ObjectId
+from bson.binary import UuidRepresentation
+
+from workbench.migration.tables.columns import Fields, RowProblem, Rules
+from workbench.migration.tables.table import Row, Table
+from workbench.models.document import Document
+from workbench.models.fields import MAX_DOCUMENT_BYTES, MAX_MEASUREMENT_BYTES
+from workbench.models.spec import Kind
+from workbench.similarity.embedder import Embedder, to_binary
+
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One validated document: its `_id`, its BSON, and the row it came from."""
+
+    id: ObjectId
+    raw: bytes
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One row that cannot become a document, and why."""
+
+    row: Row
+    problem: RowProblem
+
+
+def build_batch(
+    table: Table, rows: Sequence[Row], embedder: Embedder | None, rules: Rules = frozenset()
+) -> tuple[list[Encoded], list[Rejected]]:
+    """The documents of a batch, and the rows without one. Every document passed its model."""
+    documents: list[tuple[Row, Document]] = []
+    rejected: list[Rejected] = []
+    for row in rows:
+        try:
+            documents.append((row, table.validate(table.build(row, rules))))
+        except RowProblem as problem:
+            rejected.append(Rejected(row, problem))
+    if embedder is not None and table.collection.vector and documents:
+        _embed([document for _, document in documents], embedder)
+    limit = MAX_MEASUREMENT_BYTES if table.collection.kind is Kind.TIME_SERIES else MAX_DOCUMENT_BYTES
+    encoded: list[Encoded] = []
+    for row, document in documents:
+        fields = document.to_bson()
+        try:
+            raw = _encode(fields, limit)
+        except RowProblem as problem:
+            rejected.append(Rejected(row, problem))
+        else:
+            encoded.append(Encoded(fields["_id"], raw, row))
+    return encoded, rejected
+
+
+def _encode(fields: Fields, limit: int) -> bytes:
+    try:
+        raw = bson.encode(fields, codec_options=_CODEC)
+    except (bson.errors.BSONError, UnicodeEncodeError, OverflowError) as error:
+        raise RowProblem("", "not_encodable", str(error)[:200]) from None
+    if len(raw) > limit:
+        raise RowProblem("", "oversize", f"the document has {len(raw):,} bytes, the limit is {limit:,}")
+    return raw
+
+
+def _embed(documents: Sequence[Any], embedder: Embedder) -> None:
+    events = [
+        {
+            "metric": event.metric,
+            "cohort": event.cohort,
+            "observed": event.observed,
+            "expected": event.expected,
+            "score": event.score,
+            "severity": event.severity,
+            "evidence": event.evidence,
+        }
+        for event in documents
+    ]
+    for event, vector in zip(documents, to_binary(embedder.embed(events)), strict=True):
+        event.embedding, event.embedding_model = vector, embedder.name

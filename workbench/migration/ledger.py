@@ -1,0 +1,218 @@
+"""The account of a migration: what each partition read, and what became of every row. Kept in the target.
+
+The equation: read = written + already there + quarantined, for each partition, each table and each run. Written
+is inserted + replaced. A run that does not balance is not done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from pymongo import ReplaceOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from workbench.migration.partition import Partition
+from workbench.models.fields import utc_now
+
+LEDGER, RUNS, CONTROL = "migration_ledger", "migration_runs", "migration_control"
+_HISTORY_LIMIT = 200
+
+
+class State(StrEnum):
+    """How far a partition or a run has come."""
+
+    PLANNED = "planned"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows by what became of them."""
+
+    read: int = 0
+    inserted: int = 0
+    replaced: int = 0
+    already_there: int = 0
+    quarantined: int = 0
+
+    @property
+    def written(self) -> int:
+        """Documents that were inserted or replaced."""
+        return self.inserted + self.replaced
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row that was read is accounted for."""
+        return self.read == self.written + self.already_there + self.quarantined
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> Self:
+        """The counts of a ledger document."""
+        return cls(**{item.name: int((document or {}).get(item.name, 0)) for item in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Time by stage, in seconds of one worker: waiting for rows, building documents, waiting for the target."""
+
+    extract: float = 0.0
+    build: float = 0.0
+    load: float = 0.0
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(self.extract + other.extract, self.build + other.build, self.load + other.load)
+
+
+class Ledger:
+    """The ledger of one target database. Every write waits for a majority."""
+
+    def __init__(self, database: Database[Any]) -> None:
+        concern = WriteConcern("majority")
+        self.partitions: Collection[Any] = database.get_collection(LEDGER, write_concern=concern)
+        self.runs: Collection[Any] = database.get_collection(RUNS, write_concern=concern)
+        self._control: Collection[Any] = database.get_collection(CONTROL, write_concern=concern)
+
+    # -- the plan -----------------------------------------------------------------------------------------------
+
+    def plan_of(self, table: str) -> tuple[Partition, ...]:
+        """The table's partitions as planned by the first run; empty before it."""
+        documents = self.partitions.find({"table": table}).sort("index", 1)
+        return tuple(
+            Partition(table, item["index"], _bound(item["lower"]), _bound(item["upper"])) for item in documents
+        )
+
+    def save_plan(self, table: str, partitions: Iterable[Partition]) -> None:
+        """Keep a table's plan; a plan that was half saved by a killed run is completed, since it is the same."""
+        documents = [
+            {
+                "_id": item.id,
+                "table": item.table,
+                "index": item.index,
+                "lower": item.lower,
+                "upper": item.upper,
+                "state": State.PLANNED.value,
+                "attempts": 0,
+                "history": [],
+            }
+            for item in partitions
+        ]
+        self.partitions.delete_many({"table": table})
+        self.partitions.bulk_write([ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents], ordered=False)
+        self._control.update_one({"_id": "control"}, {"$addToSet": {"planned": table}}, upsert=True)
+
+    def is_planned(self, table: str) -> bool:
+        """Whether the whole plan of the table was saved."""
+        return table in (self.control().get("planned") or ())
+
+    # -- partitions ---------------------------------------------------------------------------------------------
+
+    def get(self, partition: Partition) -> dict[str, Any]:
+        """The partition's document."""
+        return self.partitions.find_one({"_id": partition.id}) or {}
+
+    def start(self, partition: Partition, run_id: str, worker: str) -> None:
+        """Record, before the first write, that the partition's documents may be half there."""
+        self.partitions.update_one(
+            {"_id": partition.id},
+            {
+                "$set": {
+                    "state": State.STARTED.value,
+                    "run_id": run_id,
+                    "worker": worker,
+                    "started_at": utc_now(),
+                    "error": None,
+                },
+                "$inc": {"attempts": 1},
+            },
+        )
+
+    def finish(
+        self, partition: Partition, counts: Counts, seconds: Seconds, *, run_id: str, fingerprint: str, mapping: str
+    ) -> None:
+        """Record that the partition's documents are all there."""
+        self._end(partition, State.DONE, run_id, counts, seconds, fingerprint=fingerprint, mapping=mapping, error=None)
+
+    def fail(self, partition: Partition, error: str, run_id: str) -> None:
+        """Record why the partition could not be loaded."""
+        self._end(partition, State.FAILED, run_id, Counts(), Seconds(), error=error)
+
+    def _end(
+        self, partition: Partition, state: State, run_id: str, counts: Counts, seconds: Seconds, **facts: Any
+    ) -> None:
+        now = utc_now()
+        started = self.get(partition).get("started_at") or now
+        attempt = {
+            "run_id": run_id,
+            "state": state.value,
+            "started_at": started,
+            "ended_at": now,
+            "seconds": asdict(seconds),
+            "counts": asdict(counts),
+        }
+        self.partitions.update_one(
+            {"_id": partition.id},
+            {
+                "$set": {
+                    "state": state.value,
+                    "run_id": run_id,
+                    "ended_at": now,
+                    "counts": asdict(counts),
+                    "seconds": asdict(seconds),
+                    **facts,
+                },
+                "$push": {"history": {"$each": [attempt], "$slice": -_HISTORY_LIMIT}},
+            },
+        )
+
+    def move_from_quarantine(self, partition_id: str, rows: int) -> None:
+        """Account for rows that were replayed: no longer quarantined but written."""
+        change = {"counts.quarantined": -rows, "counts.inserted": rows}
+        self.partitions.update_one({"_id": partition_id}, {"$inc": change})
+
+    # -- runs ---------------------------------------------------------------------------------------------------
+
+    def save_run(self, run_id: str, **facts: Any) -> None:
+        """Set facts of a run; the first call creates it."""
+        self.runs.update_one({"_id": run_id}, {"$set": facts}, upsert=True)
+
+    def last_run(self) -> dict[str, Any] | None:
+        """The newest run."""
+        return self.runs.find_one(sort=[("started_at", -1)])
+
+    # -- what a person decided ------------------------------------------------------------------------------------
+
+    def control(self) -> dict[str, Any]:
+        """Paused tables and accepted rules."""
+        return self._control.find_one({"_id": "control"}) or {}
+
+    def pause(self, table: str) -> None:
+        """Let no further partition of the table start, in this run and in later ones."""
+        self._control.update_one({"_id": "control"}, {"$addToSet": {"paused": table}}, upsert=True)
+
+    def resume(self, table: str) -> None:
+        """Take back `pause`."""
+        self._control.update_one({"_id": "control"}, {"$pull": {"paused": table}}, upsert=True)
+
+    def accept_rule(self, table: str, rule: str) -> None:
+        """Apply a replay rule to the table, now and in later runs."""
+        self._control.update_one({"_id": "control"}, {"$addToSet": {f"rules.{table}": rule}}, upsert=True)
+
+    def rules(self, table: str) -> frozenset[str]:
+        """The rules that were accepted for the table."""
+        return frozenset((self.control().get("rules") or {}).get(table, ()))
+
+
+def _bound(values: list[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)

@@ -1,0 +1,149 @@
+"""Write encoded documents into their collection, and say exactly what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReplaceOne
+from pymongo.collection import Collection as MongoCollection
+from pymongo.errors import BulkWriteError
+
+from workbench.migration.build import Encoded, Rejected
+from workbench.migration.partition import Partition
+from workbench.migration.tables.columns import RowProblem
+from workbench.migration.tables.table import Table
+from workbench.models import COLLECTIONS
+from workbench.models.document import resolve
+
+_DUPLICATE_KEY = 11000
+_TOO_LARGE = (10334, 2)
+
+
+@dataclass
+class Written:
+    """What became of a batch: new documents, documents whose content was mended, equal ones, refused rows."""
+
+    inserted: int = 0
+    replaced: int = 0
+    already_there: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def add(self, other: Written) -> None:
+        """Add another batch to this one."""
+        self.inserted += other.inserted
+        self.replaced += other.replaced
+        self.already_there += other.already_there
+        self.rejected += other.rejected
+
+
+def insert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharded: bool) -> Written:
+    """Insert a batch, unordered. A document whose `_id` is there already is compared, and replaced if it differs."""
+    if not batch:
+        return Written()
+    try:
+        collection.insert_many([RawBSONDocument(item.raw) for item in batch], ordered=False)
+    except BulkWriteError as error:
+        return _after_errors(collection, batch, error, sharded=sharded)
+    return Written(inserted=len(batch))
+
+
+def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharded: bool) -> Written:
+    """Make the stored documents equal to the batch; the server compares, so an equal document is not written."""
+    if not batch:
+        return Written()
+    operations = [
+        ReplaceOne(_filter(collection, item, sharded), RawBSONDocument(item.raw), upsert=True) for item in batch
+    ]
+    rejected: list[Rejected] = []
+    try:
+        result: Mapping[str, Any] = collection.bulk_write(operations, ordered=False).bulk_api_result
+    except BulkWriteError as error:
+        result = error.details
+        rejected = [_refused(batch[item["index"]], item) for item in result["writeErrors"]]
+    return Written(
+        inserted=result["nUpserted"],
+        replaced=result["nModified"],
+        already_there=result["nMatched"] - result["nModified"],
+        rejected=rejected,
+    )
+
+
+def compare(collection: MongoCollection[Any], batch: Sequence[Encoded]) -> Written:
+    """What `upsert` would do, without writing: for the dry run."""
+    stored = {
+        document["_id"]: document.raw for document in collection.find({"_id": {"$in": [item.id for item in batch]}})
+    }
+    written = Written()
+    for item in batch:
+        raw = stored.get(item.id)
+        if raw is None:
+            written.inserted += 1
+        elif raw == item.raw:
+            written.already_there += 1
+        else:
+            written.replaced += 1
+    return written
+
+
+def clear_range(collection: MongoCollection[Any], table: Table, partition: Partition) -> int:
+    """Delete the migrated documents of a time-series partition, which is the only way to load it again.
+
+    Time series have neither unique keys nor upserts. Documents that a service wrote have no provenance and stay.
+    Returns the number of deleted documents.
+    """
+    bounds: dict[str, datetime] = {}
+    if partition.lower:
+        bounds["$gte"] = _instant(partition.lower[0])
+    if partition.upper:
+        bounds["$lt"] = _instant(partition.upper[0])
+    time_field = next(column.path for column in table.columns if column.name == table.time_column)
+    query: dict[str, Any] = {"provenance.table": table.name}
+    if bounds:
+        query[time_field] = bounds
+    return collection.delete_many(query).deleted_count
+
+
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _after_errors(
+    collection: MongoCollection[Any], batch: Sequence[Encoded], error: BulkWriteError, *, sharded: bool
+) -> Written:
+    if error.details.get("writeConcernErrors"):
+        raise error  # written perhaps, durable not: the partition is loaded again
+    existing: list[Encoded] = []
+    rejected: list[Rejected] = []
+    for item in error.details["writeErrors"]:
+        encoded = batch[item["index"]]
+        if item["code"] == _DUPLICATE_KEY and list(item.get("keyPattern") or {"_id": 1}) == ["_id"]:
+            existing.append(encoded)
+        else:
+            rejected.append(_refused(encoded, item))
+    written = Written(inserted=len(batch) - len(existing) - len(rejected), rejected=rejected)
+    written.add(upsert(collection, existing, sharded=sharded))
+    return written
+
+
+def _refused(encoded: Encoded, error: Mapping[str, Any]) -> Rejected:
+    """The server's refusal as a problem of the row; its message is not kept, it quotes the document."""
+    code = error["code"]
+    if code == _DUPLICATE_KEY:
+        keys = ", ".join(error.get("keyPattern") or {})
+        return Rejected(encoded.row, RowProblem(keys, "duplicate_key", f"another document has the same {keys}"))
+    if code in _TOO_LARGE:
+        return Rejected(encoded.row, RowProblem("", "oversize", "the server refuses a document of this size"))
+    return Rejected(encoded.row, RowProblem("", "refused_by_server", f"the server refused it with code {code}"))
+
+
+def _filter(collection: MongoCollection[Any], item: Encoded, sharded: bool) -> dict[str, Any]:
+    if not sharded:
+        return {"_id": item.id}
+    document = RawBSONDocument(item.raw)  # an upsert on a sharded collection must name the whole shard key
+    paths = [path for path, _ in COLLECTIONS[collection.name].shard_key]
+    return {"_id": item.id, **{path: resolve(document, path) for path in paths}}

@@ -1,0 +1,135 @@
+"""Rows that could not be loaded: table, key, field, reason, and the row itself, until someone decides about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from workbench.migration.build import Rejected
+from workbench.migration.partition import Partition
+from workbench.migration.tables.columns import EPOCH, INFINITY, MINUS_INFINITY, Column
+from workbench.migration.tables.table import Row, Table
+from workbench.models.fields import derive_id, utc_now
+
+COLLECTION = "migration_quarantine"
+OPEN, LOADED, WAIVED = "open", "loaded", "waived"
+"""Open: needs a decision. Loaded: mended and replayed. Waived: a person decided that the row stays behind."""
+_SHOWN_CHARACTERS = 20_000
+
+
+class Quarantine:
+    """The quarantine of one target database. One document a row, with the `_id` that its document would have."""
+
+    def __init__(self, database: Database[Any]) -> None:
+        self.collection: Collection[Any] = database.get_collection(COLLECTION, write_concern=WriteConcern("majority"))
+
+    def replace(self, partition: Partition, table: Table, rejected: Sequence[Rejected], run_id: str) -> None:
+        """Make the partition's open entries be exactly these rows; when each was first seen is kept."""
+        entries = {entry["_id"]: entry for entry in (_entry(partition, table, item, run_id) for item in rejected)}
+        self.collection.delete_many({"partition": partition.id, "state": OPEN, "_id": {"$nin": list(entries)}})
+        now = utc_now()
+        operations = [
+            UpdateOne({"_id": key}, {"$set": entry, "$setOnInsert": {"first_seen": now}}, upsert=True)
+            for key, entry in entries.items()
+        ]
+        for start in range(0, len(operations), 500):  # rows may be large: keep a command far below 48 MB
+            self.collection.bulk_write(operations[start : start + 500], ordered=False)
+
+    def entries(
+        self, *, tables: Iterable[str] | None = None, reason: str | None = None, state: str | None = OPEN
+    ) -> list[dict[str, Any]]:
+        """Entries in the order of table and key."""
+        query: dict[str, Any] = {}
+        if tables is not None:
+            query["table"] = {"$in": list(tables)}
+        if reason is not None:
+            query["reason"] = {"$eq": reason}
+        if state is not None:
+            query["state"] = {"$eq": state}
+        return list(self.collection.find(query).sort([("table", 1), ("key", 1)]))
+
+    def causes(self, *, examples: int = 3) -> list[dict[str, Any]]:
+        """Open entries grouped by table, field and reason: count, keys of some examples, one message. Largest first."""
+        groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+        fields = {"table": 1, "field": 1, "reason": 1, "key": 1, "message": 1}
+        for entry in self.collection.find({"state": OPEN}, fields).sort([("table", 1), ("key", 1)]):
+            cause = (entry["table"], entry["field"], entry["reason"])
+            group = groups.setdefault(
+                cause,
+                {"table": cause[0], "field": cause[1], "reason": cause[2], "rows": 0, "examples": [], "message": ""},
+            )
+            group["rows"] += 1
+            group["message"] = group["message"] or entry["message"]
+            if len(group["examples"]) < examples:
+                group["examples"].append("/".join(entry["key"]))
+        return sorted(groups.values(), key=lambda group: (-group["rows"], group["table"], group["field"]))
+
+    def settle(self, ids: Sequence[Any], state: str, by: str) -> int:
+        """Give entries another state; the number of those that changed."""
+        change = {"$set": {"state": state, "settled_by": by, "settled_at": utc_now()}}
+        return self.collection.update_many({"_id": {"$in": list(ids)}}, change).modified_count
+
+    def counts(self) -> dict[str, int]:
+        """Open entries of each table."""
+        groups = self.collection.aggregate(
+            [{"$match": {"state": OPEN}}, {"$group": {"_id": "$table", "rows": {"$sum": 1}}}]
+        )
+        return {group["_id"]: group["rows"] for group in groups}
+
+
+def _entry(partition: Partition, table: Table, rejected: Rejected, run_id: str) -> dict[str, Any]:
+    key = table.row_key(rejected.row)
+    return {
+        "_id": derive_id(table.name, *key),
+        "table": table.name,
+        "key": [_readable(part) for part in key],
+        "partition": partition.id,
+        "field": rejected.problem.field,
+        "reason": rejected.problem.reason,
+        "message": _readable(rejected.problem.message)[:500],
+        "row": raw_row(table, rejected.row),
+        "run_id": run_id,
+        "state": OPEN,
+    }
+
+
+def raw_row(table: Table, row: Row) -> dict[str, str | None]:
+    """The source row as text, a value a column. Secrets are masked, very long texts cut with their length stated."""
+    return {column.name: _shown(column, value) for column, value in zip(table.columns, row, strict=False)}
+
+
+def _shown(column: Column, value: Any) -> str | None:
+    if value is None:
+        return None
+    if column.secret:
+        return "(secret)"
+    if column.kind == "instant":
+        return _instant_text(value)
+    text = _readable(str(value))
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(text):,} characters)"
+
+
+def _instant_text(micros: int) -> str:
+    if micros in (INFINITY, MINUS_INFINITY):
+        return "infinity" if micros > 0 else "-infinity"
+    try:
+        return (EPOCH + timedelta(microseconds=micros)).isoformat()
+    except OverflowError:
+        return f"{micros} microseconds since 1970"
+
+
+def _readable(text: str) -> str:
+    """The text without lone surrogates, which BSON refuses."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def as_json(entry: Mapping[str, Any]) -> str:
+    """An entry as one line of JSON."""
+    return json.dumps(dict(entry), default=str, sort_keys=True)
