@@ -31,13 +31,11 @@ _SECONDARY_INDEXES = """
 """
 
 
-def copy_rows(connection: psycopg.Connection, table: sql.Identifier, columns: tuple[str, ...], rows: list[Row]) -> None:
-    """Append rows to a table by one COPY."""
-    if not rows:
-        return
+def copy_in(connection: psycopg.Connection, table: sql.Identifier, columns: tuple[str, ...], text: bytes) -> None:
+    """Append rows, in the form that `copy_text` gives, to a table by one COPY."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table, sql.SQL(", ").join(map(sql.Identifier, columns)))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(copy_text(rows))
+        copy.write(text)
 
 
 def copy_text(rows: list[Row]) -> bytes:

@@ -96,6 +96,15 @@ def existing_tables(connection: psycopg.Connection) -> list[str]:
     return [table for table in TABLES if table in names]
 
 
+def filled_tables(connection: psycopg.Connection) -> list[str]:
+    """Those of the ten tables that exist and hold rows, in load order."""
+    return [
+        table
+        for table in existing_tables(connection)
+        if connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
+    ]
+
+
 def is_strict(connection: psycopg.Connection) -> bool:
     """Whether any of the ten tables has a check or a foreign key that bad rows would violate."""
     return connection.execute(_CONSTRAINTS, [list(TABLES)]).fetchone() is not None

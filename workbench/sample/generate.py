@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import psycopg
 from psycopg import sql
 
 from workbench.errors import ConfigurationError
-from workbench.sample.bulk import bare_table, copy_rows
-from workbench.sample.ddl import COLUMNS, SAMPLE_SCHEMA, TABLES, existing_tables, is_strict
+from workbench.sample.bulk import bare_table, copy_in, copy_text
+from workbench.sample.ddl import COLUMNS, SAMPLE_SCHEMA, TABLES, existing_tables, filled_tables, is_strict
 from workbench.sample.detection import anomaly_rows, detector_rows, incident_families, run_rows
 from workbench.sample.dirty import Planter
 from workbench.sample.integrations import action_rows, connection_rows, execution_rows
@@ -20,6 +21,10 @@ from workbench.sample.plan import SamplePlan
 from workbench.sample.templates import template_rows
 from workbench.sample.values import Row
 
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with table, rows written, rows expected."""
+
+DEFAULT_SEED = 20261124
 MAX_SCALE = 10_000
 MAX_DIRTY = 0.5
 
@@ -45,9 +50,9 @@ def fill(
     connection: psycopg.Connection,
     *,
     scale: int = 1,
-    seed: int = 20261124,
+    seed: int = DEFAULT_SEED,
     dirty: float = 0.0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SampleManifest:
     """Fill the ten empty tables, all or nothing, and store the manifest beside them.
 
@@ -78,8 +83,8 @@ def fill(
         for table in TABLES:
             rows[table] = _fill_table(connection, table, plan, planter, progress)
         for block in incident_families(plan):
-            copy_rows(connection, _FAMILIES, ("anomaly_id", "family"), block)
-        connection.execute("ANALYZE")
+            copy_in(connection, _FAMILIES, ("anomaly_id", "family"), copy_text(block))
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(map(sql.Identifier, TABLES))))
         manifest = SampleManifest(scale, seed, dirty, rows, planter.counts, time.perf_counter() - started)
         write_manifest(connection, manifest)
     return manifest
@@ -101,11 +106,7 @@ def _check_tables(connection: psycopg.Connection, dirty: float) -> None:
         raise ConfigurationError(
             f"Sample data: the source has no table {', '.join(missing)}.", todo="Create the schema first."
         )
-    filled = [
-        table
-        for table in TABLES
-        if connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
-    ]
+    filled = filled_tables(connection)
     if filled:
         raise ConfigurationError(
             f"Sample data: rows are already in {', '.join(filled)}.",
@@ -123,19 +124,28 @@ def _fill_table(
     table: str,
     plan: SamplePlan,
     planter: Planter,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> int:
     """Generate and load one table; returns its rows, the planted ones among them."""
-    expected, good, rows = plan.expected_rows()[table], 0, 0
+    expected, rows = plan.expected_rows()[table], 0
     with bare_table(connection, table):
-        for block in _GENERATORS[table](plan):
-            good += len(block)
-            bad = planter.plant(table, block, min(1.0, good / expected))
-            copy_rows(connection, sql.Identifier(table), COLUMNS[table], block + [planted.row for planted in bad])
-            copy_rows(connection, _PLANTED, _PLANTED_COLUMNS, [planted.known(table) for planted in bad])
-            rows += len(block) + len(bad)
+        for made, text, known in _batches(table, plan, planter):
+            copy_in(connection, sql.Identifier(table), COLUMNS[table], text)
+            if known:
+                copy_in(connection, _PLANTED, _PLANTED_COLUMNS, known)
+            rows += made
             if progress:
                 progress(table, rows, max(expected, rows))
     if progress:
         progress(table, rows, rows)
     return rows
+
+
+def _batches(table: str, plan: SamplePlan, planter: Planter) -> Iterator[tuple[int, bytes, bytes]]:
+    """Blocks of a table ready for COPY: number of rows, the rows, and what is known about the bad ones among them."""
+    expected, good = plan.expected_rows()[table], 0
+    for block in _GENERATORS[table](plan):
+        good += len(block)
+        bad = planter.plant(table, block, min(1.0, good / expected))
+        rows = block + [planted.row for planted in bad]
+        yield len(rows), copy_text(rows), copy_text([planted.known(table) for planted in bad]) if bad else b""
