@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import time
@@ -28,6 +27,7 @@ from workbench.reporting import html
 from workbench.reporting.kernel import ENGINE, Session
 from workbench.reporting.notebook import DATA_FOLDER, RUN_DIR_VARIABLE, VERDICT_FILE, VERSIONS_FILE
 from workbench.reporting.parameters import Parameter, describe, validate
+from workbench.reporting.provenance import package_versions
 from workbench.reporting.runs import NotebookRun, utc_now
 from workbench.reporting.secrets import Scrubber
 
@@ -97,6 +97,7 @@ def run_notebook(
         status="running",
         parameters=non_default(known, given),
         started_at=utc_now(),
+        versions=package_versions(),
         paths={"notebook": f"{path.stem}.ipynb", "html": f"{path.stem}.html", "data": f"{path.stem}/{DATA_FOLDER}"},
         rerun_command=rerun_command(path, known, given),
     )
@@ -200,14 +201,7 @@ def _session(
     on_progress: OnProgress | None,
 ) -> tuple[Session, _Outline]:
     outline = _outline(nb, injected=bool(given))
-    variables = {
-        **os.environ,
-        "PYTHONHASHSEED": "0",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        **(environment or {}),
-        MODE_VARIABLE: "lines",
-        RUN_DIR_VARIABLE: str(folder.resolve()),
-    }
+    variables = {**(environment or {}), MODE_VARIABLE: "lines", RUN_DIR_VARIABLE: str(folder.resolve())}
 
     def tell(line: str = "") -> None:
         position = session.cell_index
@@ -265,7 +259,8 @@ def _short(text: str) -> str:
 def _with_findings(run: NotebookRun, folder: Path, *, require_verdict: bool) -> NotebookRun:
     """The run with the verdict and the versions that its notebook wrote."""
     with contextlib.suppress(FileNotFoundError):
-        run = replace(run, versions=json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8")))
+        named = json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8"))
+        run = replace(run, versions={**run.versions, **named})
     with contextlib.suppress(FileNotFoundError):
         run = replace(run, verdict=json.loads((folder / VERDICT_FILE).read_text(encoding="utf-8")))
     if run.status != "passed":

@@ -28,6 +28,7 @@ CSS_FILE = TEMPLATES / "report" / "report.css"
 MAX_BYTES = 2_000_000
 _OUTPUT_BYTES = 1_700_000  # what cells may fill; the rest is for style, tables and provenance
 _STREAM_CHARACTERS = 20_000
+_VERDICT_ABOVE = '<p class="wb-caption">The verdict heads this page.</p>'
 _HIDDEN_TAGS = frozenset({"parameters", "injected-parameters", "remove-cell", "papermill-error-cell-tag"})
 
 
@@ -83,7 +84,11 @@ def state_html(state: str) -> str:
 @cache
 def _exporter() -> HTMLExporter:
     return HTMLExporter(
-        template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True, embed_images=True
+        template_name="report",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_anchor_links=True,
+        exclude_output_prompt=True,
+        embed_images=True,
     )
 
 
@@ -99,15 +104,24 @@ def _prepared(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.source, count = re.subn(r"^#\s+.+$", "", cell.source, count=1, flags=re.MULTILINE)
             title_seen = bool(count)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_verdict(output)]
+            cell.outputs = _merged(cell.outputs)
             left = _limit(cell.outputs, left)
         shown.append(cell)
     nb.cells = shown
     return nb
 
 
-def _is_verdict(output: Mapping[str, Any]) -> bool:
-    return bool(output.get("metadata", {}).get("workbench", {}).get("role") == "verdict")
+def _merged(outputs: Sequence[Any]) -> list[Any]:
+    """The outputs with streams of one name in a row as one, and a line where the verdict was."""
+    merged: list[Any] = []
+    for output in outputs:
+        if output.get("metadata", {}).get("workbench", {}).get("role") == "verdict":
+            merged.append(nbformat.v4.new_output("display_data", {"text/html": _VERDICT_ABOVE}))
+        elif merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
 
 
 def _limit(outputs: list[Any], left: int) -> int:
@@ -164,11 +178,11 @@ def _summary(run: NotebookRun) -> str:
 
 
 def _provenance(run: NotebookRun, parameters: Sequence[Parameter]) -> str:
-    facts = {"Started": run.started_at, "Seconds": run.seconds, "Command": run.rerun_command, **run.versions}
+    facts = {"started": run.started_at, "took": f"{run.seconds:.1f} s", "command": run.rerun_command, **run.versions}
     rows = [
         (
             p.name,
-            _value(run.parameters.get(p.name, p.default)),
+            parameter_text(run.parameters.get(p.name, p.default)),
             "given" if p.name in run.parameters else "default",
             p.help,
         )
@@ -182,5 +196,6 @@ def _provenance(run: NotebookRun, parameters: Sequence[Parameter]) -> str:
     return f"{given}{table_html(origin, 'Run')}{notebook}"
 
 
-def _value(value: object) -> str:
+def parameter_text(value: object) -> str:
+    """A parameter's value for people; an empty text or list says so."""
     return ", ".join(value) or "(empty)" if isinstance(value, list) else "(empty)" if value == "" else cell_text(value)

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from workbench.reporting.html import state_html, style_sheet
+from workbench.reporting.html import parameter_text, state_html, style_sheet
 from workbench.reporting.runs import NotebookRun, RunRecord, read_runs, write_atomically
 from workbench.reporting.tables import cell_text
 
@@ -81,7 +81,7 @@ def _notebook(run: RunRecord, notebook: NotebookRun) -> str:
 
 def _parameters(run: RunRecord) -> str:
     given: Mapping[str, Any] = {key: value for n in run.notebooks for key, value in n.parameters.items()}
-    return "".join(f"<div><code>{escape(f'{k}={cell_text(v)}')}</code></div>" for k, v in given.items()) or "–"
+    return "".join(f"<div><code>{escape(f'{k}={parameter_text(v)}')}</code></div>" for k, v in given.items()) or "–"
 
 
 def _page(rows: str, count: int, unreadable: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,21 @@ class PinnedKernelManager(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
+@contextlib.contextmanager
+def private_kernel(extra: Mapping[str, str]) -> Iterator[tuple[PinnedKernelManager, dict[str, str], Path]]:
+    """A kernel that is not started yet, the variables to start it with, and its temporary folder.
+
+    The folder holds its sockets and its IPython profile: no start-up files of the user, no history in the home
+    folder. The variables are those of this process with `extra` over them.
+    """
+    with tempfile.TemporaryDirectory(prefix="wb-kernel-", ignore_cleanup_errors=True) as folder:
+        manager = PinnedKernelManager(
+            connection_file=str(Path(folder, "kernel.json")), transport="ipc" if os.name == "posix" else "tcp"
+        )
+        own = {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": folder}
+        yield manager, {**os.environ, **own, **extra}, Path(folder)
+
+
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
     def __init__(self, nb_man: NotebookExecutionManager, session: Session, **options: Any) -> None:
         super().__init__(nb_man, **options)
@@ -80,13 +95,8 @@ class WorkbenchEngine(Engine):  # type: ignore[misc]
     def execute_managed_notebook(
         cls, nb_man: NotebookExecutionManager, kernel_name: str, *, session: Session, **_: Any
     ) -> None:
-        with tempfile.TemporaryDirectory(prefix="wb-kernel-", ignore_cleanup_errors=True) as folder:
-            log = Path(folder, "kernel.log")
-            manager = PinnedKernelManager(
-                kernel_name=kernel_name,
-                connection_file=str(Path(folder, "kernel.json")),
-                transport="ipc" if os.name == "posix" else "tcp",
-            )
+        with private_kernel(session.environment) as (manager, environment, folder):
+            log = folder / "kernel.log"
 
             def cell_starts(cell: Any, cell_index: int) -> None:
                 session.process = getattr(manager.provisioner, "process", None)
@@ -103,8 +113,6 @@ class WorkbenchEngine(Engine):  # type: ignore[misc]
                 startup_timeout=START_TIMEOUT_SECONDS,
                 on_cell_start=cell_starts,
             )
-            # A folder of its own: no start-up files of the user, no history in the home folder.
-            environment = {**session.environment, "IPYTHONDIR": folder}
             with log.open("wb") as kernel_log:
                 try:
                     client.execute(cleanup_kc=True, env=environment, stderr=kernel_log)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import platform
 import re
 import secrets as random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,11 +22,10 @@ from workbench.reporting.execution import (
     run_notebook,
 )
 from workbench.reporting.parameters import describe
+from workbench.reporting.provenance import git_sha, package_versions
 from workbench.reporting.runs import NotebookRun, RunRecord, RunState, own_process, utc_now
 
 __all__ = ["CellProgress", "NotebookRun", "OnProgress", "RunRecord", "run_notebook", "run_series"]
-
-_PACKAGES = ("investigation-workbench", "papermill", "ipykernel", "pymongo", "psycopg", "pandas", "matplotlib")
 
 
 def run_series(
@@ -113,8 +109,8 @@ def _new_record(
         started_at=started_at,
         folder=folder,
         notebooks=tuple(NotebookRun(path.stem) for path, _ in notebooks),
-        versions={"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in _PACKAGES}},
-        git_sha=_git_sha(notebooks[0][0].parent) if notebooks else "",
+        versions=package_versions(),
+        git_sha=git_sha(notebooks[0][0].parent) if notebooks else "",
         rerun_command=rerun,
         pid=pid,
         pid_started=pid_started,
@@ -147,21 +143,6 @@ def _concluded(record: RunRecord, seconds: float) -> RunRecord:
 def _save(record: RunRecord, reports_dir: Path) -> None:
     record.write()
     index.refresh_index(reports_dir)
-
-
-def _git_sha(folder: Path) -> str:
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 @contextlib.contextmanager

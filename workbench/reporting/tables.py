@@ -6,12 +6,14 @@ import datetime as dt
 import numbers
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from workbench.reporting.figures import number_text
 
 MAX_CELL_CHARACTERS = 300
+NUMBER_CLASS = ' class="wb-number"'
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -24,7 +26,7 @@ def table_html(frame: pd.DataFrame, caption: str, *, max_rows: int = 50) -> str:
         max_rows: Rows that are shown; the caption names the number that is there.
     """
     cut = f" (first {max_rows:,} of {len(frame):,} rows)" if len(frame) > max_rows else ""
-    heads = "".join(f'<th scope="col">{escape(str(c))}</th>' for c in frame.columns)
+    heads = "".join(_head(frame.iloc[:, i]) for i in range(len(frame.columns)))
     body = "".join(
         f"<tr>{''.join(_cell(value, first=i == 0) for i, value in enumerate(row))}</tr>"
         for row in frame.head(max_rows).itertuples(index=False, name=None)
@@ -57,12 +59,17 @@ def cell_text(value: object) -> str:
     return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
 
 
+def _head(column: pd.Series[Any]) -> str:
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return f'<th scope="col"{NUMBER_CLASS if numeric else ""}>{escape(str(column.name))}</th>'
+
+
 def _cell(value: object, *, first: bool) -> str:
     text = escape(cell_text(value))
     if first:
         return f'<th scope="row">{text}</th>'
     numeric = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return f'<td class="wb-number">{text}</td>' if numeric else f"<td>{text}</td>"
+    return f"<td{NUMBER_CLASS if numeric else ''}>{text}</td>"
 
 
 def _no_formula(value: object) -> object:
