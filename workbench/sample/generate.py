@@ -32,7 +32,7 @@ _FAMILIES = sql.Identifier(SAMPLE_SCHEMA, "incident_family")
 _PLANTED = sql.Identifier(SAMPLE_SCHEMA, "planted")
 _PLANTED_COLUMNS = ("table_name", "key", "kind", "field", "quarantined")
 
-_GENERATORS: dict[str, Callable[[SamplePlan], Iterator[list[Row]]]] = {
+GENERATORS: dict[str, Callable[[SamplePlan], Iterator[list[Row]]]] = {
     "investigation_states": state_rows,
     "investigation_templates": template_rows,
     "investigation_audit_log": audit_rows,
@@ -144,7 +144,7 @@ def _fill_table(
 def _batches(table: str, plan: SamplePlan, planter: Planter) -> Iterator[tuple[int, bytes, bytes]]:
     """Blocks of a table ready for COPY: number of rows, the rows, and what is known about the bad ones among them."""
     expected, good = plan.expected_rows()[table], 0
-    for block in _GENERATORS[table](plan):
+    for block in GENERATORS[table](plan):
         good += len(block)
         bad = planter.plant(table, block, min(1.0, good / expected))
         rows = block + [planted.row for planted in bad]

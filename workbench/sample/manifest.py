@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from workbench.sample.ddl import SAMPLE_SCHEMA
 
@@ -16,7 +16,7 @@ _TABLES = f"""
     DROP TABLE IF EXISTS {SAMPLE_SCHEMA}.manifest, {SAMPLE_SCHEMA}.planted, {SAMPLE_SCHEMA}.incident_family;
     CREATE TABLE {SAMPLE_SCHEMA}.manifest (
         scale integer NOT NULL, seed bigint NOT NULL, dirty double precision NOT NULL,
-        rows jsonb NOT NULL, planted jsonb NOT NULL, seconds double precision NOT NULL
+        rows json NOT NULL, planted json NOT NULL, seconds double precision NOT NULL
     );
     CREATE TABLE {SAMPLE_SCHEMA}.planted (
         table_name text NOT NULL, key text NOT NULL, kind text NOT NULL, field text NOT NULL,
@@ -61,8 +61,8 @@ def write_manifest(connection: psycopg.Connection, manifest: SampleManifest) -> 
             manifest.scale,
             manifest.seed,
             manifest.dirty,
-            Jsonb(manifest.rows),
-            Jsonb(manifest.planted),
+            Json(manifest.rows),
+            Json(manifest.planted),
             manifest.seconds,
         ],
     )
