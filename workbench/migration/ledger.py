@@ -88,14 +88,14 @@ class Ledger:
 
     def plan_of(self, table: str) -> tuple[Partition, ...]:
         """The table's partitions as planned by the first run; empty before it."""
-        documents = self.partitions.find({"table": table}).sort("index", 1)
+        documents: Iterable[dict[str, Any]] = self.partitions.find({"table": table}).sort("index", 1)
         return tuple(
             Partition(table, item["index"], _bound(item["lower"]), _bound(item["upper"])) for item in documents
         )
 
     def save_plan(self, table: str, partitions: Iterable[Partition]) -> None:
         """Keep a table's plan; a plan that was half saved by a killed run is completed, since it is the same."""
-        documents = [
+        documents: list[dict[str, Any]] = [
             {
                 "_id": item.id,
                 "table": item.table,

@@ -55,7 +55,7 @@ def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharde
     """Make the stored documents equal to the batch; the server compares, so an equal document is not written."""
     if not batch:
         return Written()
-    operations = [
+    operations: list[ReplaceOne[Any]] = [
         ReplaceOne(_filter(collection, item, sharded), RawBSONDocument(item.raw), upsert=True) for item in batch
     ]
     rejected: list[Rejected] = []

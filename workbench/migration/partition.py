@@ -55,7 +55,8 @@ def plan_partitions(connection: psycopg.Connection[Any], table: Table, *, rows: 
     PostgreSQL reads the key's index once; memory here is one bound a partition.
     """
     names = sql.SQL(", ").join(map(sql.Identifier, table.partition_columns))
-    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.partition_columns)
+    cut = sql.SQL(", ").join(sql.SQL("cut.{}").format(sql.Identifier(name)) for name in table.partition_columns)
+    texts = sql.SQL(", ").join(sql.SQL("cut.{}::text").format(sql.Identifier(name)) for name in table.partition_columns)
     source = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(table.name))
     if table.time_column:
         time = sql.Identifier(table.time_column)
@@ -63,9 +64,9 @@ def plan_partitions(connection: psycopg.Connection[Any], table: Table, *, rows: 
             time=time, table=sql.Identifier(table.name)
         )
     query = sql.SQL(
-        "SELECT DISTINCT {names}, {texts} FROM (SELECT *, row_number() OVER (ORDER BY {names}) - 1 AS n"
-        " FROM ({source}) AS keys) AS numbered WHERE n > 0 AND n % {rows} = 0 ORDER BY {names}"
-    ).format(names=names, texts=texts, source=source, rows=sql.Literal(rows))
+        "SELECT DISTINCT {cut}, {texts} FROM (SELECT *, row_number() OVER (ORDER BY {names}) - 1 AS n"
+        " FROM ({source}) AS keys) AS cut WHERE n > 0 AND n % {rows} = 0 ORDER BY {cut}"
+    ).format(cut=cut, texts=texts, names=names, source=source, rows=sql.Literal(rows))
     width = len(table.partition_columns)
     bounds: list[Bound] = [tuple(row[width:]) for row in connection.execute(query)]
     lowers: list[Bound | None] = [None, *bounds]

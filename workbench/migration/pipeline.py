@@ -1,0 +1,335 @@
+"""The migration: plan, hand partitions to workers, account for every row.
+
+Stopping it at any moment, by Ctrl-C or by SIGKILL of any process, leaves a target that the same command completes:
+each partition's state is in the ledger before its first write, and loading one again is idempotent.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import psycopg
+from pymongo.database import Database
+
+from workbench import connections, schema
+from workbench.errors import ConfigurationError, MigrationError, SourceUnavailable
+from workbench.migration import extract
+from workbench.migration.executors import local_processes
+from workbench.migration.ledger import Counts, Ledger, Seconds, State
+from workbench.migration.partition import Partition, plan_partitions
+from workbench.migration.tables import TABLES
+from workbench.migration.tables.table import Table
+from workbench.migration.worker import Job, PartitionResult, run_partition
+from workbench.models.fields import utc_now
+from workbench.settings import Settings
+from workbench.similarity.embedder import embedder_for
+
+_MAPPING_VERSION = 1
+"""Raise it when the same row becomes another document, so that loaded partitions are loaded again."""
+_MAX_RESTARTS = 5
+_POLL_SECONDS = 1.0
+ExecutorFactory = Callable[[Settings], Executor]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the caller may show while a migration runs. `note` is a sentence worth a line of its own, or empty."""
+
+    table: str
+    rows_done: int
+    rows_total: int
+    note: str = ""
+
+
+@dataclass
+class TableResult:
+    """What became of one table: the sum of its partitions, beside PostgreSQL's own count of its rows."""
+
+    table: str
+    source_rows: int = 0
+    counts: Counts = field(default_factory=Counts)
+    seconds: Seconds = field(default_factory=Seconds)
+    partitions: int = 0
+    done: int = 0
+    retries: int = 0
+    paused: bool = False
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every partition is done and every row of the source is accounted for."""
+        return self.done == self.partitions and self.counts.balanced and self.counts.read == self.source_rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the ledger and the reports show it."""
+        return {
+            "table": self.table,
+            "source_rows": self.source_rows,
+            "written": self.counts.written,
+            **asdict(self.counts),
+            **{f"{stage}_seconds": seconds for stage, seconds in asdict(self.seconds).items()},
+            "partitions": self.partitions,
+            "done": self.done,
+            "retries": self.retries,
+            "paused": self.paused,
+            "complete": self.complete,
+            "errors": list(self.errors),
+        }
+
+
+@dataclass(frozen=True)
+class MigrationResult:
+    """What became of a run."""
+
+    run_id: str
+    dry_run: bool
+    tables: dict[str, TableResult]
+    elapsed_seconds: float
+    load_seconds: float
+    schema_seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every table is complete."""
+        return all(table.complete for table in self.tables.values())
+
+    @property
+    def counts(self) -> Counts:
+        """The sum over the tables."""
+        return sum((table.counts for table in self.tables.values()), Counts())
+
+    @property
+    def state(self) -> State:
+        """The state of the run as the ledger has it."""
+        if self.complete:
+            return State.DONE
+        return State.PAUSED if any(table.paused for table in self.tables.values()) else State.FAILED
+
+
+def migrate(
+    settings: Settings,
+    *,
+    tables: Iterable[str] | None = None,
+    dry_run: bool = False,
+    executor: ExecutorFactory = local_processes,
+    rows_per_second: float = 0.0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> MigrationResult:
+    """Bring the target's documents into line with the source's rows, as of one moment.
+
+    Args:
+        settings: both servers, batch and partition sizes, workers.
+        tables: source tables; all where not given.
+        dry_run: do everything but write; the counts are those that a real run would have.
+        executor: makes the `concurrent.futures.Executor` that runs the partitions; called again if it breaks.
+        rows_per_second: upper limit over all workers, 0 is none.
+        on_progress: called after each partition, and for each note.
+
+    Side effects: creates collections and indexes, writes documents, the ledger and the quarantine. It never deletes
+    a document except in a time-series range that it loads again.
+
+    Raises:
+        ConfigurationError: a table is unknown, or the target contradicts its specs. Nothing was written.
+        UnavailableError: a server cannot be reached.
+        MigrationError: another migration is at work, or the workers died again and again.
+    """
+    chosen = _chosen(tables)
+    with connections.open_target(settings, bulk=True) as client:
+        run = _Run(settings, client[settings.mongodb_database], chosen, dry_run, rows_per_second, on_progress)
+        return run.to_end(executor)
+
+
+def _chosen(names: Iterable[str] | None) -> list[Table]:
+    wanted = list(TABLES if names is None else names)
+    unknown = [name for name in wanted if name not in TABLES]
+    if unknown:
+        raise ConfigurationError(f"Unknown table {', '.join(unknown)}.", todo=f"Choose from: {', '.join(TABLES)}.")
+    return [table for name, table in TABLES.items() if name in wanted]
+
+
+def mapping_id(settings: Settings, table: Table) -> str:
+    """Identifies what turns a row of the table into a document: columns, rule of tenancy, embedder."""
+    embedder = embedder_for(settings).name if table.collection.vector else ""
+    facts = (_MAPPING_VERSION, table.columns, settings.tenancy_rule, settings.default_tenant, embedder)
+    return blake2b(repr(facts).encode(), digest_size=8).hexdigest()
+
+
+class _Run:
+    """One run of the migration, from the plan to the last line of the account."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database[Any],
+        tables: list[Table],
+        dry_run: bool,
+        rows_per_second: float,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.settings, self.database, self.tables, self.dry_run = settings, database, tables, dry_run
+        self.ledger = Ledger(database)
+        self.run_id = f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.workers = max(1, min(settings.workers, settings.max_source_connections - 1))
+        self.share = rows_per_second / self.workers
+        self.on_progress = on_progress or (lambda progress: None)
+        self.results: dict[str, TableResult] = {}
+        self.empty = {table.name: database[table.collection.name].find_one({}, {"_id": 1}) is None for table in tables}
+
+    def to_end(self, executor: ExecutorFactory) -> MigrationResult:
+        began = time.perf_counter()
+        if not self.dry_run:
+            collections = [table.collection for table in self.tables]
+            plan = schema.plan(self.database, self.settings, phase=schema.Phase.LOAD, collections=collections)
+            schema.apply(self.database, plan)
+            self.ledger.save_run(
+                self.run_id,
+                state=State.STARTED.value,
+                started_at=utc_now(),
+                tables=[table.name for table in self.tables],
+                settings={name: getattr(self.settings, name) for name in ("batch_rows", "partition_rows", "workers")},
+            )
+        try:
+            self._load_under_one_snapshot(executor)
+        except BaseException as error:
+            if not self.dry_run:
+                state = State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
+                self._save(state)
+            raise
+        loaded = time.perf_counter()
+        if not self.dry_run:
+            self._finish_schema()
+        ended = time.perf_counter()
+        result = MigrationResult(self.run_id, self.dry_run, self.results, ended - began, loaded - began, ended - loaded)
+        if not self.dry_run:
+            self._save(result.state, load_seconds=loaded - began, schema_seconds=ended - loaded)
+        return result
+
+    def _save(self, state: State, **facts: Any) -> None:
+        tables = [table.as_dict() for table in self.results.values()]
+        self.ledger.save_run(self.run_id, state=state.value, ended_at=utc_now(), results=tables, **facts)
+
+    def _finish_schema(self) -> None:
+        collections = [table.collection for table in self.tables]
+        plan = schema.plan(self.database, self.settings, collections=collections)
+        schema.apply(self.database, plan, on_step=lambda step: self._note(step.collection, str(step)))
+
+    def _note(self, table: str, note: str) -> None:
+        self.on_progress(Progress(table, 0, 0, note))
+
+    # -- one snapshot -------------------------------------------------------------------------------------------
+
+    def _load_under_one_snapshot(self, executor: ExecutorFactory) -> None:
+        """Run every partition under one snapshot; if PostgreSQL loses it, take another and check all of them again."""
+        for restart in range(_MAX_RESTARTS):
+            try:
+                with extract.open_snapshot(self.settings, None) as exporter:
+                    snapshot = extract.export_snapshot(exporter)
+                    self._lock(exporter)
+                    partitions = self._plan(exporter)
+                    if self._run_partitions(executor, partitions, snapshot):
+                        return
+            except (psycopg.OperationalError, SourceUnavailable) as error:
+                if restart == _MAX_RESTARTS - 1:
+                    raise
+                self._note("", f"PostgreSQL went away ({type(error).__name__}); waiting for it")
+            time.sleep(min(10.0, 2.0**restart))
+            self._note("", "the source's snapshot was lost: checking all partitions under a new one")
+        raise MigrationError("PostgreSQL lost the snapshot again and again.", todo="Run the same command later.")
+
+    def _lock(self, exporter: psycopg.Connection[Any]) -> None:
+        number = int.from_bytes(blake2b(self.settings.mongodb_database.encode(), digest_size=7).digest(), "big")
+        row = exporter.execute("SELECT pg_try_advisory_xact_lock(%s)", [number]).fetchone()
+        if not (row and row[0]) and not self.dry_run:
+            raise MigrationError("Another migration into this target is running.", todo="Wait for it, or stop it.")
+
+    def _plan(self, source: psycopg.Connection[Any]) -> list[Partition]:
+        partitions: list[Partition] = []
+        for table in self.tables:
+            if self.ledger.is_planned(table.name):
+                planned = self.ledger.plan_of(table.name)
+            else:
+                planned = plan_partitions(source, table, rows=self.settings.partition_rows)
+                if not self.dry_run:
+                    self.ledger.save_plan(table.name, planned)
+            result = TableResult(table.name, extract.count_rows(source, table), partitions=len(planned))
+            self.results[table.name] = result
+            partitions += planned
+        return partitions
+
+    # -- the workers --------------------------------------------------------------------------------------------
+
+    def _run_partitions(self, executor: ExecutorFactory, partitions: list[Partition], snapshot: str) -> bool:
+        """Run all partitions; False if the snapshot was lost on the way."""
+        left = {partition.id: partition for partition in partitions}
+        for _ in range(_MAX_RESTARTS):
+            pool = executor(self.settings.model_copy(update={"workers": self.workers}))
+            try:
+                with pool:
+                    return self._drain(pool, left, snapshot)
+            except BrokenExecutor:
+                self._note("", f"a worker died; {len(left)} partitions are left, starting new workers")
+        raise MigrationError(
+            f"Worker processes died {_MAX_RESTARTS} times, last with {len(left)} partitions left.",
+            todo="Look for the out-of-memory killer in the system's log; lower WORKBENCH_BATCH_ROWS or WORKERS.",
+        )
+
+    def _drain(self, pool: Executor, left: dict[str, Partition], snapshot: str) -> bool:
+        running: dict[Future[PartitionResult], Partition] = {}
+        waiting = list(left.values())
+        rules = {table.name: self.ledger.rules(table.name) for table in self.tables}
+        mappings = {table.name: mapping_id(self.settings, table) for table in self.tables}
+        try:
+            while waiting or running:
+                paused = set(self.ledger.control().get("paused") or ())
+                ready = [partition for partition in waiting if partition.table not in paused]
+                for partition in ready[: 2 * self.workers - len(running)]:
+                    waiting.remove(partition)
+                    job = self._job(partition, snapshot, mappings[partition.table], rules[partition.table])
+                    running[pool.submit(run_partition, job)] = partition
+                if not running:  # all that is left is paused
+                    break
+                done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    partition = running.pop(future)
+                    result = future.result()
+                    if result.snapshot_lost:
+                        return False
+                    del left[partition.id]
+                    self._account(result)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        for partition in waiting:
+            self.results[partition.table].paused = True
+        return True
+
+    def _job(self, partition: Partition, snapshot: str, mapping: str, rules: frozenset[str]) -> Job:
+        return Job(
+            self.settings,
+            self.run_id,
+            partition,
+            snapshot,
+            mapping,
+            rules,
+            target_was_empty=self.empty[partition.table],
+            dry_run=self.dry_run,
+            rows_per_second=self.share,
+        )
+
+    def _account(self, result: PartitionResult) -> None:
+        table = self.results[result.partition.table]
+        table.counts += result.counts
+        table.seconds += result.seconds
+        table.retries += result.attempts - 1
+        if result.error:
+            table.errors.append(f"{result.partition.id}: {result.error}")
+        else:
+            table.done += 1
+        note = table.errors[-1] if result.error else ""
+        self.on_progress(Progress(table.table, table.counts.read, table.source_rows, note))

@@ -1,0 +1,195 @@
+"""Load one partition, from the first row to its line in the ledger. Runs in any process that can be given a `Job`."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pymongo import errors
+from pymongo.collection import Collection as MongoCollection
+
+from workbench import connections, faults
+from workbench.errors import SnapshotLost, UnavailableError, WorkbenchError
+from workbench.migration import extract, load
+from workbench.migration.build import Rejected, build_batch
+from workbench.migration.ledger import Counts, Ledger, Seconds, State
+from workbench.migration.load import Written
+from workbench.migration.partition import Partition
+from workbench.migration.quarantine import Quarantine
+from workbench.migration.tables import TABLES
+from workbench.migration.tables.columns import Rules
+from workbench.models.spec import Kind
+from workbench.settings import Settings, load_settings
+from workbench.similarity.embedder import embedder_for
+
+_BACKOFF_SECONDS = 0.5
+_MAX_BACKOFF_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know. Settings without URIs are completed from the worker's own environment.
+
+    Attributes:
+        snapshot: the source's moment that all partitions of the run see.
+        mapping: identifies the code and settings that turn rows into documents.
+        target_was_empty: no document of this table was in the target when the run began.
+        rows_per_second: this worker's share of the throttle, 0 is none.
+    """
+
+    settings: Settings
+    run_id: str
+    partition: Partition
+    snapshot: str
+    mapping: str
+    rules: Rules
+    target_was_empty: bool
+    dry_run: bool = False
+    rows_per_second: float = 0.0
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """What became of one partition in this run. `unchanged`: the source equals what was loaded before."""
+
+    partition: Partition
+    counts: Counts
+    seconds: Seconds
+    attempts: int = 1
+    unchanged: bool = False
+    error: str = ""
+    snapshot_lost: bool = False
+
+
+def run_partition(job: Job) -> PartitionResult:
+    """Load the job's partition, or find that there is nothing to do. Never raises for what one partition can do wrong.
+
+    Transient errors of either server are retried with growing, jittered pauses, each time from a clean state. If the
+    target's primary restarted meanwhile, writes that it had acknowledged may be gone: that is an attempt, too.
+    """
+    job = replace(job, settings=_completed(job.settings))
+    for attempt in range(1, job.settings.max_attempts + 1):
+        try:
+            return replace(_attempt(job), attempts=attempt)
+        except SnapshotLost as error:
+            return _failed(job, attempt, error, snapshot_lost=True)
+        except Exception as error:
+            if not (_is_transient(error) and attempt < job.settings.max_attempts):
+                return _failed(job, attempt, error)
+            pause = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** (attempt - 1))
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
+    raise AssertionError("unreachable: the last attempt returns")
+
+
+class _TargetRestarted(Exception):
+    """The target's primary is another process than when the attempt began."""
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, (_TargetRestarted, UnavailableError)) or connections.is_transient(error)
+
+
+def _completed(settings: Settings) -> Settings:
+    if settings.database_url and settings.mongodb_uri:
+        return settings
+    own = load_settings()
+    return settings.model_copy(
+        update={
+            "database_url": settings.database_url or own.database_url,
+            "mongodb_uri": settings.mongodb_uri or own.mongodb_uri,
+        }
+    )
+
+
+def _failed(job: Job, attempts: int, error: Exception, *, snapshot_lost: bool = False) -> PartitionResult:
+    message = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {_safe(error)}"
+    if not job.dry_run and not snapshot_lost:
+        try:
+            with connections.open_target(job.settings) as client:
+                Ledger(client[job.settings.mongodb_database]).fail(job.partition, message, job.run_id)
+        except (WorkbenchError, errors.PyMongoError):
+            pass  # the target is gone: the partition stays `started`, which a later run repairs as well
+    return PartitionResult(job.partition, Counts(), Seconds(), attempts, error=message, snapshot_lost=snapshot_lost)
+
+
+def _safe(error: Exception) -> str:
+    """The first line of a message; a driver's details may quote documents."""
+    return (str(error).split(", full error", 1)[0].splitlines() or [""])[0][:300]
+
+
+def _attempt(job: Job) -> PartitionResult:
+    settings, table = job.settings, TABLES[job.partition.table]
+    with (
+        extract.open_snapshot(settings, job.snapshot) as source,
+        connections.open_target(settings, bulk=True) as client,
+    ):
+        database = client[settings.mongodb_database]
+        ledger, quarantine = Ledger(database), Quarantine(database)
+        known = ledger.get(job.partition)
+        started = time.perf_counter()
+        rows, fingerprint = extract.fingerprint(source, table, job.partition, settings)
+        checking = Seconds(extract=time.perf_counter() - started)
+        loaded_before = known.get("state") == State.DONE and known.get("mapping") == job.mapping
+        if loaded_before and known.get("fingerprint") == fingerprint and not job.target_was_empty:
+            quarantined = Counts.of(known["counts"]).quarantined
+            counts = Counts(read=rows, already_there=rows - quarantined, quarantined=quarantined)
+            if not job.dry_run:
+                facts = {"run_id": job.run_id, "fingerprint": fingerprint, "mapping": job.mapping}
+                ledger.finish(job.partition, counts, checking, **facts)
+            return PartitionResult(job.partition, counts, checking, unchanged=True)
+
+        incarnation = connections.server_incarnation(client)
+        fresh = job.target_was_empty and known.get("state", State.PLANNED) == State.PLANNED
+        if not job.dry_run:
+            ledger.start(job.partition, job.run_id, str(os.getpid()))
+            faults.reach("migration.started")
+        counts, seconds, rejected = _load(job, source, database[table.collection.name], fresh=fresh)
+        if not job.dry_run:
+            faults.reach("migration.loaded")
+            quarantine.replace(job.partition, table, rejected, job.run_id)
+            if connections.server_incarnation(client) != incarnation:
+                raise _TargetRestarted("the target restarted while the partition was loaded")
+            faults.reach("migration.quarantined")
+            facts = {"run_id": job.run_id, "fingerprint": fingerprint, "mapping": job.mapping}
+            ledger.finish(job.partition, counts, seconds + checking, **facts)
+            faults.reach("migration.done")
+    return PartitionResult(job.partition, counts, seconds + checking)
+
+
+def _load(
+    job: Job, source: Any, collection: MongoCollection[Any], *, fresh: bool
+) -> tuple[Counts, Seconds, list[Rejected]]:
+    settings, table = job.settings, TABLES[job.partition.table]
+    embedder = embedder_for(settings) if table.collection.vector else None
+    sharded = collection.database.client.admin.command("hello").get("msg") == "isdbgrid"
+    time_series = table.collection.kind is Kind.TIME_SERIES
+    if time_series and not fresh and not job.dry_run:
+        load.clear_range(collection, table, job.partition)
+    total, rejected, read = Written(), [], 0
+    extracting = building = loading = 0.0
+    began = mark = time.perf_counter()
+    for rows in extract.stream(source, table, job.partition, settings):
+        extracting += (now := time.perf_counter()) - mark
+        batch, refused = build_batch(table, rows, embedder, job.rules)
+        building += (mark := time.perf_counter()) - now
+        read += len(rows)
+        if job.dry_run:
+            written = Written(inserted=len(batch)) if fresh or time_series else load.compare(collection, batch)
+        elif fresh or time_series:
+            written = load.insert(collection, batch, sharded=sharded)
+        else:
+            written = load.upsert(collection, batch, sharded=sharded)
+        loading += (now := time.perf_counter()) - mark
+        total.add(written)
+        rejected += refused
+        if job.rows_per_second:
+            time.sleep(max(0.0, read / job.rows_per_second - (now - began)))
+        faults.reach("migration.batch")
+        mark = time.perf_counter()
+    extracting += time.perf_counter() - mark
+    rejected += total.rejected
+    counts = Counts(read, total.inserted, total.replaced, total.already_there, len(rejected))
+    return counts, Seconds(extracting, building, loading), rejected
