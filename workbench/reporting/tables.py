@@ -42,7 +42,12 @@ def table_html(frame: pd.DataFrame, caption: str, *, max_rows: int = 50) -> str:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write `frame` as UTF-8 CSV. Text that a spreadsheet would run as a formula gets an apostrophe."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.map(_no_formula).to_csv(path, index=False)
+    path.write_text(csv_text(frame), encoding="utf-8")
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """`frame` as CSV. Text that a spreadsheet would run as a formula gets an apostrophe."""
+    return str(frame.map(_no_formula).to_csv(index=False))
 
 
 def cell_text(value: object) -> str:
