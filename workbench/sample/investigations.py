@@ -297,7 +297,7 @@ def _history(
     old_status, old_percentage = "null", 0
     for version, (action, status, percentage) in enumerate(_steps(known, position), start=1):
         if action == "SETTINGS_CHANGE":
-            changes = f'{{"settings.tools":{{"old":["{_TOOLS[version % 6]}"],"new":["{_TOOLS[bits % 6]}"]}}}}'
+            changes = f'{{"settings":{{"tools":{{"old":["{_TOOLS[version % 6]}"],"new":["{_TOOLS[bits % 6]}"]}}}}}}'
         elif action == "UPDATED":
             changes = f'{{"progress.progress_percentage":{{"old":{old_percentage},"new":{percentage}}}}}'
         else:
