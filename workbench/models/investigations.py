@@ -60,8 +60,18 @@ class InvestigationMetadata(Part):
     custom_fields: JsonObject = {}
 
 
+class OutboxLease(Part):
+    """Who moves the outbox's entries at the moment, and until when nobody else may."""
+
+    owner: Key
+    until: Instant
+
+
 class Investigation(Document):
-    """One investigation. `outbox` holds audit entries on their way to `audit_log`."""
+    """One investigation. `outbox` holds audit entries on their way to `audit_log`.
+
+    An investigation whose outbox holds its DELETED entry is deleted; it is removed when that entry has been moved.
+    """
 
     investigation_id: Key
     tenant_id: Key
@@ -77,6 +87,7 @@ class Investigation(Document):
     last_accessed: Instant | None = None
     metadata: InvestigationMetadata = InvestigationMetadata()
     outbox: list[AuditEntry] = []
+    outbox_lease: OutboxLease | None = None
 
 
 COLLECTION = Investigation.COLLECTION = Collection(

@@ -1,0 +1,392 @@
+"""What all repositories share: the tenant in each query, paging, versions, time limits, translation of errors.
+
+A public method's first argument is the tenant. Filters are plain equalities (and at most one range) on values that
+were validated against the model, in the order of the index that serves them; nothing a caller gives becomes an
+operator. Documents are treated as immutable values: a method that changes one returns the new state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import pymongo
+from bson.errors import BSONError
+from pydantic import ValidationError
+from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+
+from workbench.connections import translate_target_error
+from workbench.errors import AlreadyExists, DataError, InvalidInput, NotFound, TargetUnavailable, VersionConflict
+from workbench.models.document import Document, resolve
+from workbench.models.fields import derive_id
+from workbench.models.spec import Collection
+from workbench.repositories.literals import Filter, between, literal, tenant_literal, whole_number
+from workbench.repositories.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    Order,
+    Page,
+    Position,
+    Ties,
+    beyond_filter,
+    decode_cursor,
+    encode_cursor,
+    question_digest,
+    ties_filter,
+)
+from workbench.repositories.retry import retry
+from workbench.settings import Settings
+
+D = TypeVar("D", bound=Document)
+T = TypeVar("T")
+Stored = dict[str, Any]
+
+COUNT_LIMIT = 10_000
+COUNT_SECONDS = 1.0
+_TOO_LARGE = {10334, 17280, 17419, 17420}
+"""BSONObjectTooLarge and the codes of updates that would grow a document beyond 16 MB."""
+
+
+@dataclass(frozen=True)
+class About:
+    """A count that was limited in size and time: there are `at_least` so many, and exactly so many if `exact`."""
+
+    at_least: int
+    exact: bool
+
+    def __str__(self) -> str:
+        return f"{self.at_least:,}" if self.exact else f"at least {self.at_least:,}"
+
+
+class TimeLimitReached(TargetUnavailable):
+    """An operation took longer than it may; whether a write took place is not known."""
+
+
+class Repository(Generic[D]):
+    """The questions that every collection answers. Safe to share within one event loop.
+
+    Args:
+        database: of a client made by `connections.open_target_async`.
+        settings: `operation_timeout_seconds` limits each operation with all its attempts, `max_attempts` bounds them.
+    """
+
+    document: type[D]
+    left_out: ClassVar[tuple[str, ...]] = ()
+    """Large optional fields that lists leave out; `get` reads them."""
+
+    def __init__(self, database: AsyncDatabase[Stored], settings: Settings) -> None:
+        self.spec: Collection = self.document.COLLECTION
+        self._settings = settings
+        self._collection = database[self.spec.name]
+        ties = Ties.LISTED if self.spec.time_series else Ties.ID
+        self._newest = Order(self.spec.sort_path, -1, ties)
+
+    # -- questions of every collection -----------------------------------------------------------------------------
+
+    async def get(self, tenant: str, *key: object) -> D:
+        """The document with this natural key.
+
+        Raises:
+            NotFound: there is none, or it is another tenant's.
+        """
+        found = await self.find_one(tenant, *key)
+        if found is None:
+            raise NotFound(self.spec.name, _shown(key))
+        return found
+
+    async def find_one(self, tenant: str, *key: object) -> D | None:
+        """The document with this natural key, or None."""
+        filter = self._key_filter(tenant, key)
+        stored = await self._read(lambda: self._collection.find_one(filter))
+        return None if stored is None or not self._is_live(stored) else self._load(stored)
+
+    async def page(self, tenant: str, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Page[D]:
+        """All documents of the tenant, newest first."""
+        return await self._page(tenant, {}, limit=limit, cursor=cursor)
+
+    async def find(self, tenant: str) -> AsyncIterator[D]:
+        """Iterate over all documents of the tenant in no order; one batch of the driver is in memory at a time."""
+        async for stored in self._stream(self._filter(tenant), self._projection()):
+            if self._is_live(stored):
+                yield self._load(stored)
+
+    async def count_about(self, tenant: str, where: Mapping[str, object] | None = None) -> About:
+        """How many documents have these values (path -> value): exact up to 10,000, and within a second."""
+        filter = self._filter(tenant, where)
+        try:
+            with self._translated():
+                found = await self._collection.count_documents(
+                    filter, limit=COUNT_LIMIT + 1, maxTimeMS=int(COUNT_SECONDS * 1000)
+                )
+        except TimeLimitReached:
+            return About(0, exact=False)
+        return About(min(found, COUNT_LIMIT), exact=found <= COUNT_LIMIT)
+
+    async def insert(self, tenant: str, document: D) -> D:
+        """Store a new document.
+
+        Raises:
+            InvalidInput: it is another tenant's, or too large.
+            AlreadyExists: its natural key or another unique key is taken.
+        """
+        if not isinstance(document, self.document):
+            raise InvalidInput("document", f"must be a {self.document.__name__}")
+        if resolve(document, self.spec.tenant_path) != tenant_literal(tenant):
+            raise InvalidInput(self.spec.tenant_path, "is not the tenant of the call")
+        stored = document.to_bson()
+        with self._translated(key=document.key()):
+            await self._collection.insert_one(stored)
+        return document
+
+    async def delete(self, tenant: str, *key: object) -> None:
+        """Remove a document.
+
+        Raises:
+            NotFound: there is none, or it is another tenant's.
+        """
+        filter = self._key_filter(tenant, key)
+        with self._translated():
+            result = await self._collection.delete_one(filter)
+        if result.deleted_count == 0:
+            raise NotFound(self.spec.name, _shown(key))
+
+    # -- for the modules of the collections ------------------------------------------------------------------------
+
+    def _filter(self, tenant: str, where: Mapping[str, object] | None = None) -> Filter:
+        """The tenant, and equalities on values of the caller."""
+        filter: Filter = {self.spec.tenant_path: tenant_literal(tenant)}
+        if where is not None and not isinstance(where, Mapping):
+            raise InvalidInput("where", "must map paths to values")
+        for path, value in (where or {}).items():
+            if path == self.spec.tenant_path:
+                raise InvalidInput(path, "is given by the tenant of the call")
+            filter[path] = literal(self.document, path, value)
+        return filter
+
+    def _key_filter(self, tenant: str, key: Sequence[object]) -> Filter:
+        """The natural key and the tenant, led by what is most selective."""
+        paths = self.spec.natural_key
+        if len(key) != len(paths):
+            raise InvalidInput("key", f"must be {', '.join(paths)}")
+        values = {path: literal(self.document, path, value) for path, value in zip(paths, key, strict=True)}
+        if self.spec.time_series:
+            return {**values, **self._filter(tenant)}
+        return {**self._filter(tenant), **values}
+
+    def _range(self, since: object, until: object) -> Filter:
+        return between(self.document, self.spec.sort_path, since, until)
+
+    async def _page(
+        self,
+        tenant: str,
+        where: Mapping[str, object],
+        *,
+        limit: int,
+        cursor: str | None,
+        order: Order | None = None,
+        ranges: Filter | None = None,
+        pending: Sequence[Stored] = (),
+    ) -> Page[D]:
+        """A page of the documents with these values.
+
+        `ranges` and `pending` are the repository's own: conditions that are no equalities, and documents that belong
+        to the list though they are not yet in the collection.
+        """
+        limit = whole_number("limit", limit, 1, MAX_LIMIT)
+        order = order or self._newest
+        filter = {**self._filter(tenant, where), **(ranges or {})}
+        digest = question_digest(self.spec.name, filter, order)
+        position = None if cursor is None else decode_cursor(cursor, digest, self.document, order)
+        found, more = await self._after(filter, order, position, limit + 1)
+        if pending:
+            late = [document for document in pending if position is None or position.is_before(document, order)]
+            found = sorted(
+                {document["_id"]: document for document in (*late, *found)}.values(),
+                key=lambda document: resolve(document, order.path),
+                reverse=order.direction < 0,
+            )
+        more = more or len(found) > limit
+        found = found[:limit]
+        items = tuple(self._load(document) for document in found if self._is_live(document))
+        if not more:
+            return Page(items, None)
+        return Page(items, encode_cursor(Position.after(found, order, position), digest))
+
+    async def _after(
+        self, filter: Filter, order: Order, position: Position | None, wanted: int
+    ) -> tuple[list[Stored], bool]:
+        """Up to `wanted` documents after a position, each once, and whether there are surely as many.
+
+        Ties and what lies beyond are two queries because each of them is one tight range of the index, however
+        many documents share a sort value; an `$or` of both is not.
+        """
+        if position is None:
+            found = await self._fetch(filter, order, wanted)
+            return _distinct(found), len(found) == wanted
+        found = []
+        if order.ties is not Ties.NONE:
+            extra = len(position.ids) if order.ties is Ties.LISTED else 0
+            tied = await self._fetch(ties_filter(filter, order, position), order, wanted + extra)
+            found = [document for document in tied if document["_id"] not in position.ids][:wanted]
+        if len(found) < wanted:
+            found += await self._fetch(beyond_filter(filter, order, position), order, wanted - len(found))
+        return _distinct(found), len(found) == wanted
+
+    async def _fetch(self, filter: Filter, order: Order, limit: int) -> list[Stored]:
+        async def read() -> list[Stored]:
+            cursor = self._collection.find(filter, self._projection(), sort=order.sort, limit=limit)
+            return await cursor.to_list()
+
+        return await self._read(read)
+
+    async def _aggregate(self, filter: Filter, *stages: Stored) -> list[Stored]:
+        """The result of a pipeline over the documents that `filter` selects; it must be small."""
+
+        async def read() -> list[Stored]:
+            cursor = await self._collection.aggregate([{"$match": filter}, *stages])
+            return await cursor.to_list()
+
+        return await self._read(read)
+
+    async def _stream(self, filter: Filter, projection: Stored | None) -> AsyncIterator[Stored]:
+        cursor = self._collection.find(filter, projection)
+        try:
+            while True:
+                # The time limit is one batch's: a `with` that is open across a yield would limit the caller.
+                with self._translated():
+                    batch = await cursor.to_list(self._settings.batch_rows)
+                if not batch:
+                    return
+                for stored in batch:
+                    yield stored
+        finally:
+            await cursor.close()
+
+    async def _read(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run an idempotent operation: retried, limited in time, its errors translated."""
+        with self._translated():
+            return await retry(operation, attempts=self._settings.max_attempts)
+
+    async def _change(
+        self,
+        tenant: str,
+        key: Sequence[object],
+        update: Stored | list[Stored],
+        *,
+        guard: Filter | None = None,
+        idempotent: bool = False,
+    ) -> D | None:
+        """One atomic change of the document with this key; the new state, or None if key and guard match nothing.
+
+        Fields that are set forget what `provenance` says about their old value.
+        """
+        filter = {"_id": self._id(key), **self._key_filter(tenant, key), **(guard or {})}
+        update = _forgetting_provenance(update)
+
+        async def change() -> Stored | None:
+            return await self._collection.find_one_and_update(filter, update, return_document=ReturnDocument.AFTER)
+
+        with self._translated():
+            stored = await (retry(change, attempts=self._settings.max_attempts) if idempotent else change())
+        return None if stored is None else self._load(stored)
+
+    async def _must_change(
+        self, tenant: str, key: Sequence[object], update: Stored | list[Stored], *, idempotent: bool = False
+    ) -> D:
+        """As `_change`, of a document that must exist."""
+        changed = await self._change(tenant, key, update, idempotent=idempotent)
+        if changed is None:
+            raise NotFound(self.spec.name, _shown(key))
+        return changed
+
+    async def _change_version(
+        self,
+        tenant: str,
+        key: Sequence[object],
+        update: Stored,
+        *,
+        expected: int,
+        guard: Filter | None = None,
+    ) -> D:
+        """One atomic change of the document with this key and version; the new state.
+
+        Raises:
+            NotFound: it is gone, or another tenant's.
+            VersionConflict: it has another version.
+        """
+        expected = whole_number("expected_version", expected, 1, 2**31 - 2)
+        changed = await self._change(tenant, key, update, guard={"version": expected, **(guard or {})})
+        if changed is not None:
+            return changed
+        present = await self.get(tenant, *key)
+        raise VersionConflict(self.spec.name, _shown(key), expected=expected, actual=resolve(present, "version"))
+
+    def _id(self, key: Sequence[object]) -> Any:
+        paths = self.spec.natural_key
+        if len(key) != len(paths):
+            raise InvalidInput("key", f"must be {', '.join(paths)}")
+        texts = [str(literal(self.document, path, value)) for path, value in zip(paths, key, strict=True)]
+        return derive_id(self.spec.source_table, *texts)
+
+    def _projection(self) -> Stored | None:
+        return dict.fromkeys(self.left_out, 0) or None
+
+    def _is_live(self, stored: Stored) -> bool:
+        """Whether a stored document counts as there."""
+        return True
+
+    def _load(self, stored: Stored) -> D:
+        try:
+            return self.document.from_bson(stored)
+        except ValidationError as error:
+            where = "; ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False)[:5])
+            raise DataError(
+                f"{self.spec.name}: the stored document {stored.get('_id')} breaks its model at {where}.",
+                todo="Run the verification to find all of them.",
+            ) from None  # the cause would quote the document
+
+    @contextmanager
+    def _translated(self, key: Sequence[object] = ()) -> Iterator[None]:
+        """Limit the time of what runs inside and translate its errors.
+
+        They are not chained: a driver's error quotes documents, and some hold tokens.
+        """
+        try:
+            with pymongo.timeout(self._settings.operation_timeout_seconds):
+                yield
+        except DuplicateKeyError as error:
+            taken = [path for path in (error.details or {}).get("keyPattern", {}) if path != self.spec.tenant_path]
+            raise AlreadyExists(self.spec.name, _shown(key) if taken in ([], ["_id"]) else ", ".join(taken)) from None
+        except BSONError as error:
+            raise InvalidInput(self.spec.name, f"the document cannot be stored ({type(error).__name__})") from None
+        except PyMongoError as error:
+            if error.timeout:
+                raise TimeLimitReached(f"{self.spec.name}: the operation was stopped at its time limit.") from None
+            if isinstance(error, OperationFailure) and error.code in _TOO_LARGE:
+                raise InvalidInput(self.spec.name, "the document would be larger than 16 MB") from None
+            raise translate_target_error(error) from None
+
+
+def _forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:
+    """The update, which also removes what `provenance` says about the old values of the fields that it sets."""
+    stages = update if isinstance(update, list) else [update]
+    paths = {path for stage in stages for verb in ("$set", "$max", "$inc") for path in stage.get(verb, {})}
+    if "provenance" in paths:
+        return update
+    forgotten = [f"provenance.{part}.{path}" for path in sorted(paths) for part in ("micros", "exact")]
+    if isinstance(update, list):
+        return [*update, {"$unset": forgotten}]
+    return {**update, "$unset": dict.fromkeys(forgotten, "")}
+
+
+def _distinct(documents: list[Stored]) -> list[Stored]:
+    """Each document once: a time series may hold one twice after a lost reply."""
+    return list({document["_id"]: document for document in documents}.values())
+
+
+def _shown(key: Sequence[object]) -> object:
+    return key[0] if len(key) == 1 else tuple(key)
