@@ -1,4 +1,4 @@
-"""Load rows into PostgreSQL fast: COPY, with secondary indexes and foreign keys made after the rows."""
+"""Load rows into PostgreSQL fast: COPY, with indexes and keys made after the rows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ _COPY_ESCAPES = (
     (b"\x00", b"\\N"),
 )
 
-_FOREIGN_KEYS = """
+# The primary key of a table that others refer to has to stay; foreign keys come last, so that theirs is there.
+_CONSTRAINTS = """
     SELECT conname, 'ADD CONSTRAINT ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid)
-    FROM pg_constraint WHERE conrelid = to_regclass(quote_ident(%s)) AND contype = 'f' ORDER BY conname
+    FROM pg_constraint own
+    WHERE conrelid = to_regclass(quote_ident(%s)) AND contype IN ('p', 'u', 'f')
+      AND NOT EXISTS (SELECT FROM pg_constraint other WHERE other.contype = 'f' AND other.conindid = own.conindid
+                      AND own.contype <> 'f')
+    ORDER BY contype = 'f', conname
 """
 _SECONDARY_INDEXES = """
     SELECT name.relname, pg_get_indexdef(index_.indexrelid)
@@ -53,19 +58,19 @@ def copy_text(rows: list[Row]) -> bytes:
 
 @contextmanager
 def bare_table(connection: psycopg.Connection, table: str) -> Iterator[None]:
-    """Take a table's secondary indexes and foreign keys off, and make them again at the end of the block.
+    """Take a table's indexes and keys off, and make them again at the end of the block.
 
     Building them from all rows is several times cheaper than keeping them row by row. Run it in a transaction.
     """
-    foreign_keys = connection.execute(_FOREIGN_KEYS, [table]).fetchall()
+    constraints = connection.execute(_CONSTRAINTS, [table]).fetchall()
     indexes = connection.execute(_SECONDARY_INDEXES, [table]).fetchall()
     name = sql.Identifier(table)
-    for constraint, _ in foreign_keys:
+    for constraint, _ in constraints:
         connection.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(name, sql.Identifier(constraint)))
     for index, _ in indexes:
         connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(index)))
     yield
     for _, definition in indexes:
         connection.execute(definition)
-    for _, definition in foreign_keys:
+    for _, definition in constraints:
         connection.execute(sql.SQL("ALTER TABLE {} ").format(name) + sql.SQL(definition))

@@ -186,18 +186,23 @@ class _Incident:
     base: int
 
 
-def _incidents(plan: SamplePlan, start: int, count: int) -> list[_Incident]:
-    """The incident of each anomaly of a block: bursts of 8 to 30, then noise that belongs to no family."""
-    random = Random(f"{plan.seed}/incidents/{start}")
-    in_families = 3 * count // 4
+def _bursts(plan: SamplePlan, start: int, count: int) -> list[_Incident]:
+    """The incident of each of the first three quarters of a block's anomalies: bursts of 8 to 30."""
+    random = Random(f"{plan.seed}/bursts/{start}")
+    total = 3 * count // 4
     found: list[_Incident] = []
-    while len(found) + 8 <= in_families:
-        size = min(random.randint(8, 30), in_families - len(found))
+    while len(found) + 8 <= total:
+        size = min(random.randint(8, 30), total - len(found))
         name = f"family-{start // ANOMALIES_IN_BLOCK:06d}-{len(found):04d}"
         found += [_incident(plan, random, name)] * size
-    while len(found) < count:
-        found.append(_incident(plan, random, None))
     return found
+
+
+def _incidents(plan: SamplePlan, start: int, count: int) -> list[_Incident]:
+    """The incident of each anomaly of a block: bursts, then noise that belongs to no family."""
+    random = Random(f"{plan.seed}/noise/{start}")
+    bursts = _bursts(plan, start, count)
+    return bursts + [_incident(plan, random, None) for _ in range(count - len(bursts))]
 
 
 def _incident(plan: SamplePlan, random: Random, family: str | None) -> _Incident:
@@ -220,12 +225,9 @@ def incident_families(plan: SamplePlan) -> Iterator[list[Row]]:
     """Blocks of (anomaly id, family) for the anomalies that belong to an incident family."""
     for start in range(0, plan.anomalies, ANOMALIES_IN_BLOCK):
         index = np.arange(start, min(start + ANOMALIES_IN_BLOCK, plan.anomalies), dtype=np.int64)
-        incidents = _incidents(plan, start, len(index))
-        yield [
-            (anomaly_id, incident.family)
-            for anomaly_id, incident in zip(anomaly_ids(plan, index), incidents, strict=True)
-            if incident.family
-        ]
+        bursts = _bursts(plan, start, len(index))
+        ids = anomaly_ids(plan, index[: len(bursts)])
+        yield [(anomaly_id, incident.family) for anomaly_id, incident in zip(ids, bursts, strict=True)]
 
 
 def anomaly_rows(plan: SamplePlan) -> Iterator[list[Row]]:

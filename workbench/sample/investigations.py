@@ -299,7 +299,7 @@ def _history(
         if action == "SETTINGS_CHANGE":
             changes = f'{{"settings":{{"tools":{{"old":["{_TOOLS[version % 6]}"],"new":["{_TOOLS[bits % 6]}"]}}}}}}'
         elif action == "UPDATED":
-            changes = f'{{"progress.progress_percentage":{{"old":{old_percentage},"new":{percentage}}}}}'
+            changes = f'{{"progress":{{"progress_percentage":{{"old":{old_percentage},"new":{percentage}}}}}}}'
         else:
             changes = f'{{"status":{{"old":{old_status},"new":"{status}"}}}}'
         old_status, old_percentage = f'"{status}"', percentage
