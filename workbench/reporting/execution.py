@@ -112,14 +112,12 @@ def run_notebook(
     scrubber.folder(folder)
     run = _with_findings(replace(run, **outcome), folder, require_verdict=require_verdict)
     _finish_notebook(output, run, session)
-    html.write_report(output, run, known, siblings=siblings)
-    for file in (output, output.with_suffix(".html")):
-        if file.exists():
-            file.write_text(scrubber.text(file.read_text(encoding="utf-8")), encoding="utf-8")
+    scrubber.file(output)
     run = replace(run, error=scrubber.text(run.error))
-    if scrubber.found and not run.broke:
-        run = replace(run, status="failed", error="A secret was found in its output and cut out: it must not be there.")
-        html.write_report(output, run, known, siblings=siblings)
+    if scrubber.found:
+        leak = "A secret was in its output and was cut out; it must not get there."
+        run = replace(run, status=run.status if run.broke else "failed", error=f"{leak}\n{run.error}".strip())
+    scrubber.file(html.write_report(output, run, known, siblings=siblings))
     return run
 
 

@@ -115,11 +115,11 @@ def rate_against_ceiling(
     fig, ax = _bar_axes(len(frame), title, xlabel)
     ax.barh(_names(frame, label), frame[rate].astype(float), color=BLUE, height=0.6)
     for y, (reached, limit) in enumerate(zip(frame[rate], frame[ceiling], strict=True)):
-        known = pd.notna(limit) and limit > 0
-        if known:
+        text, end = number_text(reached), 0.0 if pd.isna(reached) else reached
+        if pd.notna(limit) and limit > 0:
             ax.plot([limit, limit], [y - 0.42, y + 0.42], color=BLACK, linewidth=2.2, marker="", linestyle="-")
-        text = f"{number_text(reached)}" + (f", {reached / limit:.0%} of {number_text(limit)}" if known else "")
-        end = max(reached, limit) if known else reached
+            text += "" if pd.isna(reached) else f", {reached / limit:.0%} of {number_text(limit)}"
+            end = max(end, limit)
         ax.annotate(text, (end, y), (6, 0), textcoords="offset points", va="center", fontsize=9)
     _room_for_labels(ax, share=0.42)
     return fig
@@ -223,6 +223,7 @@ def lines(
             )
     if log_x:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
     if log_y:
         ax.set_yscale("log")
     else:
@@ -320,7 +321,8 @@ def _room_for_labels(ax: Axes, share: float = 0.12) -> None:
 
 
 def _legend_below(fig: Figure, entries: int) -> None:
-    fig.legend(loc="outside lower left", ncols=min(max(entries, 1), 6))
+    if entries:
+        fig.legend(loc="outside lower left", ncols=min(entries, 6))
 
 
 def _seconds(frame: pd.DataFrame, start: str, end: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

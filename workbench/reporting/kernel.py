@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,13 @@ class Session:
     process: subprocess.Popen[bytes] | None = None
     exit_code: int | None = None
     log_tail: str = ""
-    _started: float = field(default_factory=time.monotonic)
+    _deadline: float | None = None
 
     def seconds_left(self, _cell: object = None) -> int:
-        """Whole seconds until the deadline of the notebook; at least one, since zero means no limit."""
-        return max(1, round(self.timeout_seconds - (time.monotonic() - self._started)))
+        """Whole seconds until the deadline, counted from the first call; at least one, since zero means no limit."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self.timeout_seconds
+        return max(1, round(self._deadline - time.monotonic()))
 
 
 class PinnedKernelManager(AsyncKernelManager):

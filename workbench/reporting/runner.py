@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import ConfigurationError, NotebookError
 from workbench.reporting import index
 from workbench.reporting.execution import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -60,14 +61,15 @@ def run_series(
 
     Raises:
         ParameterError: A parameter of any of the notebooks is wrong; nothing was started or written.
-        ConfigurationError: A notebook cannot be read.
+        ConfigurationError: A notebook cannot be read, or `reports_dir` cannot be used.
+        NotebookError: A file of the run could not be written, for instance on a full disk.
     """
     for path, given in notebooks:
         checked_parameters(path, describe(path), given, secrets)
     record = _new_record(name, title, notebooks, reports_dir, rerun)
-    _save(record, reports_dir)
     started = time.monotonic()
-    with _terminate_as_interrupt():
+    with _terminate_as_interrupt(), _write_errors(reports_dir):
+        _save(record, reports_dir)
         for path, given in notebooks:
             record = record.with_notebook(NotebookRun(path.stem, status="running", started_at=utc_now()))
             _save(record, reports_dir)
@@ -85,8 +87,8 @@ def run_series(
             record = replace(record.with_notebook(run), versions={**record.versions, **run.versions})
             if run.broke:
                 break
-    record = _concluded(record, round(time.monotonic() - started, 3))
-    _save(record, reports_dir)
+        record = _concluded(record, round(time.monotonic() - started, 3))
+        _save(record, reports_dir)
     return record
 
 
@@ -97,7 +99,13 @@ def _new_record(
     stamp = re.sub(r"[-:]", "", started_at)
     identity = f"{stamp}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{random.token_hex(2)}"
     folder = reports_dir / identity
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder of the reports, {reports_dir}, cannot be used: {error.strerror}.",
+            todo="Set WORKBENCH_REPORTS_DIR or --reports-dir.",
+        ) from error
     pid, pid_started = own_process()
     if not rerun and len(notebooks) == 1:
         path, given = notebooks[0]
@@ -143,6 +151,15 @@ def _concluded(record: RunRecord, seconds: float) -> RunRecord:
 def _save(record: RunRecord, reports_dir: Path) -> None:
     record.write()
     index.refresh_index(reports_dir)
+
+
+@contextlib.contextmanager
+def _write_errors(reports_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"The run could not be recorded in {reports_dir}: {error.strerror or error}."
+        raise NotebookError(what, todo="Free space, or set another --reports-dir.") from error
 
 
 @contextlib.contextmanager

@@ -45,14 +45,17 @@ class Scrubber:
 
     def folder(self, folder: Path) -> None:
         """Scrub every text file under `folder` in place."""
-        if not self._forms:
-            return
         for file in folder.rglob("*"):
-            if file.suffix in _TEXT_FILES and file.is_file():
-                before = file.read_text(encoding="utf-8", errors="surrogateescape")
-                after = self.text(before)
-                if after != before:
-                    file.write_text(after, encoding="utf-8", errors="surrogateescape")
+            if file.suffix in _TEXT_FILES:
+                self.file(file)
+
+    def file(self, file: Path) -> None:
+        """Scrub a text file in place, if it is there."""
+        if self._forms and file.is_file():
+            before = file.read_text(encoding="utf-8", errors="surrogateescape")
+            after = self.text(before)
+            if after != before:
+                file.write_text(after, encoding="utf-8", errors="surrogateescape")
 
 
 def _is_secret(secret: str) -> bool:
