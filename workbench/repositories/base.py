@@ -7,24 +7,20 @@ operator. Documents are treated as immutable values: a method that changes one r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-import pymongo
-from bson.errors import BSONError
 from pydantic import ValidationError
 from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
-from workbench.connections import translate_target_error
-from workbench.errors import AlreadyExists, DataError, InvalidInput, NotFound, TargetUnavailable, VersionConflict
+from workbench.errors import DataError, InvalidInput, NotFound, VersionConflict
 from workbench.models.document import Document, resolve
 from workbench.models.fields import derive_id
 from workbench.models.spec import Collection
 from workbench.repositories.literals import Filter, between, literal, tenant_literal, whole_number
+from workbench.repositories.operations import Operations, TimeLimitReached, shown
 from workbench.repositories.paging import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -38,17 +34,13 @@ from workbench.repositories.paging import (
     question_digest,
     ties_filter,
 )
-from workbench.repositories.retry import retry
 from workbench.settings import Settings
 
 D = TypeVar("D", bound=Document)
-T = TypeVar("T")
 Stored = dict[str, Any]
 
 COUNT_LIMIT = 10_000
 COUNT_SECONDS = 1.0
-_TOO_LARGE = {10334, 17280, 17419, 17420}
-"""BSONObjectTooLarge and the codes of updates that would grow a document beyond 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +52,6 @@ class About:
 
     def __str__(self) -> str:
         return f"{self.at_least:,}" if self.exact else f"at least {self.at_least:,}"
-
-
-class TimeLimitReached(TargetUnavailable):
-    """An operation took longer than it may; whether a write took place is not known."""
 
 
 class Repository(Generic[D]):
@@ -82,6 +70,7 @@ class Repository(Generic[D]):
         self.spec: Collection = self.document.COLLECTION
         self._settings = settings
         self._collection = database[self.spec.name]
+        self._run = Operations(self.spec, settings).run
         ties = Ties.LISTED if self.spec.time_series else Ties.ID
         self._newest = Order(self.spec.sort_path, -1, ties)
 
@@ -95,13 +84,13 @@ class Repository(Generic[D]):
         """
         found = await self.find_one(tenant, *key)
         if found is None:
-            raise NotFound(self.spec.name, _shown(key))
+            raise NotFound(self.spec.name, shown(key))
         return found
 
     async def find_one(self, tenant: str, *key: object) -> D | None:
         """The document with this natural key, or None."""
         filter = self._key_filter(tenant, key)
-        stored = await self._read(lambda: self._collection.find_one(filter))
+        stored = await self._run(lambda: self._collection.find_one(filter), idempotent=True)
         return None if stored is None or not self._is_live(stored) else self._load(stored)
 
     async def page(self, tenant: str, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Page[D]:
@@ -118,10 +107,11 @@ class Repository(Generic[D]):
         """How many documents have these values (path -> value): exact up to 10,000, and within a second."""
         filter = self._filter(tenant, where)
         try:
-            with self._translated():
-                found = await self._collection.count_documents(
-                    filter, limit=COUNT_LIMIT + 1, maxTimeMS=int(COUNT_SECONDS * 1000)
-                )
+            found = await self._run(
+                lambda: self._collection.count_documents(filter, limit=COUNT_LIMIT + 1),
+                idempotent=True,
+                seconds=COUNT_SECONDS,
+            )
         except TimeLimitReached:
             return About(0, exact=False)
         return About(min(found, COUNT_LIMIT), exact=found <= COUNT_LIMIT)
@@ -138,8 +128,7 @@ class Repository(Generic[D]):
         if resolve(document, self.spec.tenant_path) != tenant_literal(tenant):
             raise InvalidInput(self.spec.tenant_path, "is not the tenant of the call")
         stored = document.to_bson()
-        with self._translated(key=document.key()):
-            await self._collection.insert_one(stored)
+        await self._run(lambda: self._collection.insert_one(stored), idempotent=False, key=document.key())
         return document
 
     async def delete(self, tenant: str, *key: object) -> None:
@@ -149,10 +138,9 @@ class Repository(Generic[D]):
             NotFound: there is none, or it is another tenant's.
         """
         filter = self._key_filter(tenant, key)
-        with self._translated():
-            result = await self._collection.delete_one(filter)
+        result = await self._run(lambda: self._collection.delete_one(filter), idempotent=False)
         if result.deleted_count == 0:
-            raise NotFound(self.spec.name, _shown(key))
+            raise NotFound(self.spec.name, shown(key))
 
     # -- for the modules of the collections ------------------------------------------------------------------------
 
@@ -241,7 +229,7 @@ class Repository(Generic[D]):
             cursor = self._collection.find(filter, self._projection(), sort=order.sort, limit=limit)
             return await cursor.to_list()
 
-        return await self._read(read)
+        return await self._run(read, idempotent=True)
 
     async def _aggregate(self, filter: Filter, *stages: Stored) -> list[Stored]:
         """The result of a pipeline over the documents that `filter` selects; it must be small."""
@@ -250,26 +238,20 @@ class Repository(Generic[D]):
             cursor = await self._collection.aggregate([{"$match": filter}, *stages])
             return await cursor.to_list()
 
-        return await self._read(read)
+        return await self._run(read, idempotent=True)
 
     async def _stream(self, filter: Filter, projection: Stored | None) -> AsyncIterator[Stored]:
         cursor = self._collection.find(filter, projection)
         try:
             while True:
-                # The time limit is one batch's: a `with` that is open across a yield would limit the caller.
-                with self._translated():
-                    batch = await cursor.to_list(self._settings.batch_rows)
+                # Not idempotent: a cursor that has lost a batch cannot ask for it again.
+                batch = await self._run(lambda: cursor.to_list(self._settings.batch_rows), idempotent=False)
                 if not batch:
                     return
                 for stored in batch:
                     yield stored
         finally:
             await cursor.close()
-
-    async def _read(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Run an idempotent operation: retried, limited in time, its errors translated."""
-        with self._translated():
-            return await retry(operation, attempts=self._settings.max_attempts)
 
     async def _change(
         self,
@@ -287,11 +269,10 @@ class Repository(Generic[D]):
         filter = {"_id": self._id(key), **self._key_filter(tenant, key), **(guard or {})}
         update = _forgetting_provenance(update)
 
-        async def change() -> Stored | None:
-            return await self._collection.find_one_and_update(filter, update, return_document=ReturnDocument.AFTER)
-
-        with self._translated():
-            stored = await (retry(change, attempts=self._settings.max_attempts) if idempotent else change())
+        stored = await self._run(
+            lambda: self._collection.find_one_and_update(filter, update, return_document=ReturnDocument.AFTER),
+            idempotent=idempotent,
+        )
         return None if stored is None else self._load(stored)
 
     async def _must_change(
@@ -300,7 +281,7 @@ class Repository(Generic[D]):
         """As `_change`, of a document that must exist."""
         changed = await self._change(tenant, key, update, idempotent=idempotent)
         if changed is None:
-            raise NotFound(self.spec.name, _shown(key))
+            raise NotFound(self.spec.name, shown(key))
         return changed
 
     async def _change_version(
@@ -323,7 +304,7 @@ class Repository(Generic[D]):
         if changed is not None:
             return changed
         present = await self.get(tenant, *key)
-        raise VersionConflict(self.spec.name, _shown(key), expected=expected, actual=resolve(present, "version"))
+        raise VersionConflict(self.spec.name, shown(key), expected=expected, actual=resolve(present, "version"))
 
     def _id(self, key: Sequence[object]) -> Any:
         paths = self.spec.natural_key
@@ -349,27 +330,6 @@ class Repository(Generic[D]):
                 todo="Run the verification to find all of them.",
             ) from None  # the cause would quote the document
 
-    @contextmanager
-    def _translated(self, key: Sequence[object] = ()) -> Iterator[None]:
-        """Limit the time of what runs inside and translate its errors.
-
-        They are not chained: a driver's error quotes documents, and some hold tokens.
-        """
-        try:
-            with pymongo.timeout(self._settings.operation_timeout_seconds):
-                yield
-        except DuplicateKeyError as error:
-            taken = [path for path in (error.details or {}).get("keyPattern", {}) if path != self.spec.tenant_path]
-            raise AlreadyExists(self.spec.name, _shown(key) if taken in ([], ["_id"]) else ", ".join(taken)) from None
-        except BSONError as error:
-            raise InvalidInput(self.spec.name, f"the document cannot be stored ({type(error).__name__})") from None
-        except PyMongoError as error:
-            if error.timeout:
-                raise TimeLimitReached(f"{self.spec.name}: the operation was stopped at its time limit.") from None
-            if isinstance(error, OperationFailure) and error.code in _TOO_LARGE:
-                raise InvalidInput(self.spec.name, "the document would be larger than 16 MB") from None
-            raise translate_target_error(error) from None
-
 
 def _forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:
     """The update, which also removes what `provenance` says about the old values of the fields that it sets."""
@@ -386,7 +346,3 @@ def _forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Store
 def _distinct(documents: list[Stored]) -> list[Stored]:
     """Each document once: a time series may hold one twice after a lost reply."""
     return list({document["_id"]: document for document in documents}.values())
-
-
-def _shown(key: Sequence[object]) -> object:
-    return key[0] if len(key) == 1 else tuple(key)

@@ -136,7 +136,7 @@ class InvestigationRepository(Repository[Investigation]):
     async def find_with_deleted(self, tenant: str, investigation_id: str) -> Investigation | None:
         """The investigation, also while its deletion is not complete (`is_deleted`); None if there is nothing."""
         filter = self._key_filter(tenant, (investigation_id,))
-        stored = await self._read(lambda: self._collection.find_one(filter))
+        stored = await self._run(lambda: self._collection.find_one(filter), idempotent=True)
         return None if stored is None else self._load(stored)
 
     async def waiting(self, tenant: str, *, limit: int = DEFAULT_LIMIT) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class InvestigationRepository(Repository[Investigation]):
         async def read() -> list[Stored]:
             return await self._collection.find(filter, projection, sort={"outbox.timestamp": 1}, limit=limit).to_list()
 
-        return tuple(stored["investigation_id"] for stored in await self._read(read))
+        return tuple(stored["investigation_id"] for stored in await self._run(read, idempotent=True))
 
     async def lease_outbox(self, tenant: str, investigation_id: str, lease: OutboxLease) -> Investigation | None:
         """The investigation with its outbox leased to an owner, or None if it is empty or someone else's for now."""
@@ -173,8 +173,7 @@ class InvestigationRepository(Repository[Investigation]):
         deleted = {"outbox.metadata.action_type": ActionType.DELETED.value}
         key = (investigation_id,)
         filter = {"_id": self._id(key), **self._key_filter(tenant, key), **mine, **deleted}
-        with self._translated():
-            result = await self._collection.delete_one(filter)
+        result = await self._run(lambda: self._collection.delete_one(filter), idempotent=False)
         return result.deleted_count == 1
 
 

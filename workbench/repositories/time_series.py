@@ -37,6 +37,5 @@ class TimeSeriesRepository(Repository[D]):
         if since is None or until is None:
             raise InvalidInput(self.spec.sort_path, "a deletion needs both ends of its range")
         filter = {**self._filter(tenant), **self._range(since, until)}
-        with self._translated():
-            result = await self._collection.delete_many(filter)
+        result = await self._run(lambda: self._collection.delete_many(filter), idempotent=False)
         return result.deleted_count

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from workbench.connections import translate_target_error
 from workbench.errors import AlreadyExists, InvalidInput
 from workbench.models.document import resolve
 from workbench.models.transaction_scores import TransactionScore
 from workbench.repositories.base import Repository, Stored
 from workbench.repositories.literals import literals, tenant_literal, whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT, Order, Page, Ties
-from workbench.repositories.retry import retry
 
 _DUPLICATE_KEY = 11000
 _BY_TRANSACTION = Order("transaction_id", 1, Ties.NONE)
@@ -140,23 +139,23 @@ class TransactionScoreRepository(Repository[TransactionScore]):
         )
 
     async def _send(self, operations: list[UpdateOne]) -> tuple[WriteCounts, list[UpdateOne]]:
-        details: Stored
-        duplicates: list[UpdateOne] = []
-        with self._translated():
+        async def write() -> tuple[WriteCounts, list[UpdateOne]]:
             try:
-                result = await retry(
-                    lambda: self._collection.bulk_write(operations, ordered=False),
-                    attempts=self._settings.max_attempts,
-                )
-                details = dict(result.bulk_api_result)
+                result = await self._collection.bulk_write(operations, ordered=False)
+                return _counts(result.bulk_api_result), []
             except BulkWriteError as error:
-                details = dict(error.details or {})
+                details = error.details or {}
                 others = [e for e in details["writeErrors"] if e["code"] != _DUPLICATE_KEY]
                 if others or details["writeConcernErrors"]:
-                    raise translate_target_error(error) from None
-                duplicates = [operations[e["index"]] for e in details["writeErrors"]]
-        changed = details["nModified"]
-        return WriteCounts(details["nUpserted"], changed, details["nMatched"] - changed), duplicates
+                    raise
+                return _counts(details), [operations[e["index"]] for e in details["writeErrors"]]
+
+        return await self._run(write, idempotent=True)
+
+
+def _counts(details: Mapping[str, Any]) -> WriteCounts:
+    changed = details["nModified"]
+    return WriteCounts(details["nUpserted"], changed, details["nMatched"] - changed)
 
 
 def _upsert(stored: Stored) -> UpdateOne:
