@@ -38,6 +38,8 @@ SOURCE_DATABASE = "platform"
 _USER = "workbench"
 _START_SECONDS = 60
 _LOG_TAIL_LINES = 15
+_launched: list[subprocess.Popen[bytes]] = []
+"""Servers outlive the code that started them; a handle that is dropped before its process would warn."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ def attach(data_dir: Path) -> Endpoints:
             todo="Run `workbench start`, or set WORKBENCH_DATABASE_URL and WORKBENCH_MONGODB_URI to your own servers.",
         )
     return _endpoints(data_dir, _read_state(data_dir))
+
+
+def passwords(data_dir: Path) -> tuple[str, ...]:
+    """The servers' passwords, for the scrubbing of reports. Never log them."""
+    state = _read_state(data_dir)
+    return tuple(state[name] for name in ("postgres_password", "mongodb_password") if name in state)
 
 
 def status(data_dir: Path) -> tuple[ServerStatus, ServerStatus]:
@@ -224,7 +232,7 @@ def _launch_mongodb(data_dir: Path, state: dict[str, Any], *flags: str) -> subpr
     storage.mkdir(mode=0o700, exist_ok=True)
     command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(state["mongodb_port"])]
     with (data_dir / "mongodb.log").open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "--storage-path", str(storage), "--log-level", "WARNING", *flags],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -232,6 +240,8 @@ def _launch_mongodb(data_dir: Path, state: dict[str, Any], *flags: str) -> subpr
             cwd=data_dir,  # it would read a secantusd.toml of the working directory
             start_new_session=True,  # Ctrl-C in our terminal is not meant for the server
         )
+    _launched.append(process)
+    return process
 
 
 def _wait_for_mongodb(data_dir: Path, state: dict[str, Any], process: subprocess.Popen[bytes] | None) -> None:

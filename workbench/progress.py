@@ -61,6 +61,13 @@ class progress:
             self._last_line = time.monotonic()
             self._say(self._state())
 
+    def note(self, text: str) -> None:
+        """Write a sentence on a line of its own, without disturbing the bar."""
+        if self._mode == "bar":
+            tqdm.write(f"{self.description}: {text}", file=sys.stderr)
+        elif self._mode == "lines":
+            self._say(text)
+
     def close(self, *, completed: bool = True) -> None:
         """End, and write the summary: what was done, in how long, at which rate."""
         if self._bar is not None:

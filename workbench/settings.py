@@ -1,6 +1,7 @@
 """Every setting of the workbench: name, default, unit, allowed range. Read once, then passed down.
 
-Values come from the environment (prefix `WORKBENCH_`) or a `.env` file in the working directory; the environment wins.
+Values come from the environment (prefix `WORKBENCH_`) or the project's `.env` file; the environment wins. Relative
+paths are taken from the project's root, so that a notebook and a shell mean the same folder.
 `MONGODB_URI`, `MONGODB_DATABASE`, `DATABASE_URL`, `ENABLE_MONGODB` and `FAIL_ON_MONGODB_ERROR` are accepted
 without the prefix as well. A URI that is not set means: the embedded server under `data_dir`.
 """
@@ -39,7 +40,7 @@ class Settings(BaseSettings):
     """All settings, validated. Build it by `load_settings`, which turns problems into one clear message."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True, populate_by_name=True
+        env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True, validate_default=True
     )
 
     # PostgreSQL, the source
@@ -135,6 +136,11 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("data_dir", "reports_dir", "workspace_dir")
+    @classmethod
+    def _from_root(cls, value: Path) -> Path:
+        return project_root() / value
+
     @field_validator("database_url")
     @classmethod
     def _postgresql_uri(cls, value: SecretStr | None) -> SecretStr | None:
@@ -152,6 +158,13 @@ class Settings(BaseSettings):
         uris = [uri.get_secret_value() for uri in (self.database_url, self.mongodb_uri) if uri]
         passwords = [urlsplit(uri).password for uri in uris]
         return tuple(uris + [unquote(password) for password in passwords if password])
+
+
+def project_root() -> Path:
+    """The nearest folder, from the working directory upwards, that holds a project or its data; else where we are."""
+    here = Path.cwd()
+    marks = (".workbench", "pyproject.toml", ENV_FILE)
+    return next((folder for folder in (here, *here.parents) if any((folder / mark).exists() for mark in marks)), here)
 
 
 def _require_scheme(value: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
@@ -177,9 +190,11 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: one message that names each wrong variable, its value unless secret, and what is allowed.
     """
-    _check_env_file(Path(ENV_FILE))
+    env_file = project_root() / ENV_FILE
+    _check_env_file(env_file)
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings(_env_file=env_file, **given)
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors(include_url=False)]
         raise ConfigurationError("Wrong settings:\n" + "\n".join(lines)) from None

@@ -12,7 +12,7 @@ from workbench.settings import Settings
 
 
 def local_processes(settings: Settings) -> Executor:
-    """`settings.workers` spawned processes: BSON encoding holds the interpreter lock, and clients do not survive fork."""
+    """`settings.workers` spawned processes: encoding holds the interpreter lock, and clients do not survive fork."""
     return ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
 
 

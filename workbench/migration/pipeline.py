@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
-from typing import Any
+from itertools import count
+from typing import Any, Literal, Self
 
 import psycopg
 from pymongo.database import Database
@@ -39,11 +40,17 @@ ExecutorFactory = Callable[[Settings], Executor]
 
 @dataclass(frozen=True)
 class Progress:
-    """What the caller may show while a migration runs. `note` is a sentence worth a line of its own, or empty."""
+    """What the caller may show while a migration runs.
 
-    table: str
-    rows_done: int
-    rows_total: int
+    Attributes:
+        stage: `rows` while partitions are loaded, `schema` while indexes are built.
+        done: rows or steps that are done, of `total`.
+        note: a sentence worth a line of its own, or empty.
+    """
+
+    stage: Literal["rows", "schema"]
+    done: int
+    total: int
     note: str = ""
 
 
@@ -81,6 +88,13 @@ class TableResult:
             "complete": self.complete,
             "errors": list(self.errors),
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The result that `as_dict` gave to the ledger."""
+        names = ("table", "source_rows", "partitions", "done", "retries", "paused", "errors")
+        seconds = {stage.name: stored[f"{stage.name}_seconds"] for stage in fields(Seconds)}
+        return cls(**{name: stored[name] for name in names}, counts=Counts.of(stored), seconds=Seconds(**seconds))
 
 
 @dataclass(frozen=True)
@@ -153,6 +167,12 @@ def _chosen(names: Iterable[str] | None) -> list[Table]:
     return [table for name, table in TABLES.items() if name in wanted]
 
 
+def stored_results(ledger: Ledger) -> list[TableResult]:
+    """The results of the newest run, as the ledger has them; empty while none has ended."""
+    run = ledger.last_run() or {}
+    return [TableResult.from_dict(table) for table in run.get("results", ())]
+
+
 def mapping_id(settings: Settings, table: Table) -> str:
     """Identifies what turns a row of the table into a document: columns, rule of tenancy, embedder."""
     embedder = embedder_for(settings).name if table.collection.vector else ""
@@ -217,10 +237,19 @@ class _Run:
     def _finish_schema(self) -> None:
         collections = [table.collection for table in self.tables]
         plan = schema.plan(self.database, self.settings, collections=collections)
-        schema.apply(self.database, plan, on_step=lambda step: self._note(step.collection, str(step)))
+        steps = count(0)
+        schema.apply(
+            self.database,
+            plan,
+            on_step=lambda step: self.on_progress(Progress("schema", next(steps), len(plan.steps))),
+        )
+        if plan.steps:
+            self.on_progress(Progress("schema", len(plan.steps), len(plan.steps)))
 
-    def _note(self, table: str, note: str) -> None:
-        self.on_progress(Progress(table, 0, 0, note))
+    def _note(self, note: str) -> None:
+        done = sum(table.counts.read for table in self.results.values())
+        planned = sum(table.source_rows for table in self.results.values())
+        self.on_progress(Progress("rows", done, planned, note))
 
     # -- one snapshot -------------------------------------------------------------------------------------------
 
@@ -237,9 +266,9 @@ class _Run:
             except (psycopg.OperationalError, SourceUnavailable) as error:
                 if restart == _MAX_RESTARTS - 1:
                     raise
-                self._note("", f"PostgreSQL went away ({type(error).__name__}); waiting for it")
+                self._note(f"PostgreSQL went away ({type(error).__name__}); waiting for it")
             time.sleep(min(10.0, 2.0**restart))
-            self._note("", "the source's snapshot was lost: checking all partitions under a new one")
+            self._note("the source's snapshot was lost: checking all partitions under a new one")
         raise MigrationError("PostgreSQL lost the snapshot again and again.", todo="Run the same command later.")
 
     def _lock(self, exporter: psycopg.Connection[Any]) -> None:
@@ -273,7 +302,7 @@ class _Run:
                 with pool:
                     return self._drain(pool, left, snapshot)
             except BrokenExecutor:
-                self._note("", f"a worker died; {len(left)} partitions are left, starting new workers")
+                self._note(f"a worker died; {len(left)} partitions are left, starting new workers")
         raise MigrationError(
             f"Worker processes died {_MAX_RESTARTS} times, last with {len(left)} partitions left.",
             todo="Look for the out-of-memory killer in the system's log; lower WORKBENCH_BATCH_ROWS or WORKERS.",
@@ -331,5 +360,4 @@ class _Run:
             table.errors.append(f"{result.partition.id}: {result.error}")
         else:
             table.done += 1
-        note = table.errors[-1] if result.error else ""
-        self.on_progress(Progress(table.table, table.counts.read, table.source_rows, note))
+        self._note(table.errors[-1] if result.error else "")

@@ -1,0 +1,92 @@
+"""`workbench migrate`, `pause` and `continue`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from workbench import connections
+from workbench.errors import ConfigurationError
+from workbench.migration import executors, pipeline
+from workbench.migration.console import MigrationConsole
+from workbench.migration.ledger import Ledger
+from workbench.migration.tables import TABLES
+from workbench.settings import configure_logging, load_settings
+
+
+def migrate(
+    tables: Annotated[str, typer.Option(help="Source tables, separated by commas; default: all ten.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes.")] = None,
+    max_rows_per_second: Annotated[float, typer.Option(min=0, help="Limit over all workers, 0 is none.")] = 0.0,
+    max_source_connections: Annotated[int | None, typer.Option(min=2, help="Limit of PostgreSQL connections.")] = None,
+    scheduler: Annotated[str, typer.Option(help="Run on this Dask cluster, tcp://host:port.")] = "",
+) -> None:
+    """Bring the target into line with the source. The same command resumes, and repeats without doing anything twice.
+
+    Exit code: 0 all rows accounted for, 1 a table is incomplete or paused, 2 usage, 3 could not run.
+    """
+    settings = load_settings(workers=workers, max_source_connections=max_source_connections)
+    configure_logging(settings)
+    executor: pipeline.ExecutorFactory = executors.local_processes
+    if scheduler:
+        executor, dashboard = executors.dask_cluster(scheduler)
+        typer.echo(f"Dask dashboard: {dashboard}")
+    names = [name.strip() for name in tables.split(",") if name.strip()] or None
+    with MigrationConsole() as console:
+        result = pipeline.migrate(
+            settings,
+            tables=names,
+            dry_run=dry_run,
+            executor=executor,
+            rows_per_second=max_rows_per_second,
+            on_progress=console,
+        )
+    for line in table_lines(result.tables.values()):
+        typer.echo(line)
+    counts = result.counts
+    typer.echo(
+        f"{'Dry run' if dry_run else 'Run'} {result.run_id} {result.state}: {counts.read:,} rows read = "
+        f"{counts.written:,} written + {counts.already_there:,} already there + {counts.quarantined:,} quarantined, "
+        f"{result.elapsed_seconds:.1f} s"
+    )
+    raise typer.Exit(0 if result.complete else 1)
+
+
+def pause(table: Annotated[str, typer.Argument(help="Source table.")]) -> None:
+    """Let no further partition of a table start, in a running migration and in later ones."""
+    _ledger_call(table, "pause")
+
+
+def resume(table: Annotated[str, typer.Argument(help="Source table.")]) -> None:
+    """Take back `pause`."""
+    _ledger_call(table, "resume")
+
+
+def _ledger_call(table: str, verb: str) -> None:
+    if table not in TABLES:
+        raise ConfigurationError(f"Unknown table {table}.", todo=f"Choose from: {', '.join(TABLES)}.")
+    settings = load_settings()
+    with connections.open_target(settings) as client:
+        ledger = Ledger(client[settings.mongodb_database])
+        (ledger.pause if verb == "pause" else ledger.resume)(table)
+    typer.echo(f"{table}: {verb}d.")
+
+
+def table_lines(results: Iterable[pipeline.TableResult]) -> list[str]:
+    """The account of each table as aligned text."""
+    lines = [
+        f"{'table':<26}{'source':>11}{'read':>11}{'written':>11}{'there':>11}{'quarantined':>13}  partitions",
+    ]
+    for table in results:
+        counts = table.counts
+        state = "" if table.complete else "  PAUSED" if table.paused else "  INCOMPLETE"
+        retries = f", {table.retries} retries" if table.retries else ""
+        lines.append(
+            f"{table.table:<26}{table.source_rows:>11,}{counts.read:>11,}{counts.written:>11,}"
+            f"{counts.already_there:>11,}{counts.quarantined:>13,}  {table.done}/{table.partitions}{retries}{state}"
+        )
+        lines += [f"  {error}" for error in table.errors[:5]]
+    return lines
