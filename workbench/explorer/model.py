@@ -1,0 +1,140 @@
+"""The explorer without widgets: one object that a notebook, a widget or a test asks."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from workbench.errors import InvalidInput
+from workbench.explorer import anomalies, operations, similar
+from workbench.explorer.dossier import Dossier, read_dossier
+from workbench.explorer.investigations import InvestigationFilter, InvestigationPage, read_page, riskiest
+from workbench.explorer.loop import OwnedLoop
+from workbench.explorer.part import Part
+from workbench.explorer.reader import Reader
+from workbench.settings import Settings, TenancyRule
+
+T = TypeVar("T")
+
+
+class ExplorerModel:
+    """Answers the explorer's questions. Reads only; its client lives on an event loop of its own.
+
+    The coroutine methods run on that loop: `run` waits for one, `submit` does not. Use it as a context manager, or
+    close it.
+
+    Args:
+        settings: which target.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = OwnedLoop()
+        self._reader: Reader | None = None
+        self._tenants: dict[str, list[str]] | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine method answers; waits for it."""
+        return self._loop.run(coroutine)
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine method; cancelling the future cancels it."""
+        return self._loop.submit(coroutine)
+
+    def close(self) -> None:
+        """Close the client and end the loop."""
+        if self._reader is not None:
+            self.run(self._reader.close())
+            self._reader = None
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def tenants(self) -> list[str]:
+        """The tenants that have investigations."""
+        return (await self._known_tenants())["investigations"]
+
+    async def integration_tenants(self, tenant: str) -> list[str]:
+        """The tenants under which the playbooks and tools of a tenant's investigations are stored.
+
+        Only their tables name a tenant in the source. Where all other rows got one constant tenant, this constant
+        stands for the whole platform and so for all of their tenants; else it is the tenant itself.
+        """
+        constant = self._settings.tenancy_rule is TenancyRule.CONSTANT and tenant == self._settings.default_tenant
+        return (await self._known_tenants())["composio_connections"] if constant else [tenant]
+
+    async def page(
+        self,
+        wanted: InvestigationFilter,
+        *,
+        after: tuple[datetime, Any] | None = None,
+        first: int = 1,
+        about: int | None = None,
+    ) -> InvestigationPage:
+        """One page of investigations, newest first; see `read_page`."""
+        return await read_page(self._ask(), wanted, after=after, first=first, about=about)
+
+    async def riskiest(self, tenant: str) -> str | None:
+        """The id of the completed investigation with the highest risk score, or None."""
+        return await riskiest(self._ask(), tenant)
+
+    async def dossier(self, tenant: str, investigation_id: str) -> Dossier:
+        """One investigation with everything but what is similar.
+
+        Raises:
+            NotFound: the tenant has no such investigation.
+        """
+        return await read_dossier(self._ask(), tenant, investigation_id, await self.integration_tenants(tenant))
+
+    async def similar(self, tenant: str, dossier: Dossier) -> tuple[Part, Part]:
+        """Anomalies like those of an investigation, and the investigations that had them."""
+        return await similar.similar_parts(self._ask(), tenant, dossier.investigation_id, dossier.anomalies)
+
+    async def neighbours(self, tenant: str, anomaly_id: str, *, limit: int = 10, severity: str | None = None) -> Part:
+        """The anomalies most like one.
+
+        Raises:
+            InvalidInput: the id is no UUID.
+            NotFound: the tenant has no such anomaly.
+        """
+        try:
+            key = UUID(anomaly_id)
+        except ValueError:
+            raise InvalidInput("anomaly_id", "must be a UUID") from None
+        return await similar.neighbours(self._ask(), tenant, key, limit=limit, severity=severity)
+
+    async def anomalies(self, tenant: str) -> anomalies.AnomalyOverview:
+        """Detectors, and anomalies by severity, metric, cohort and time."""
+        return await anomalies.read_overview(self._ask(), tenant)
+
+    async def anomaly_map(self, tenant: str) -> tuple[Part, Part]:
+        """The tenant's anomalies on a map of two dimensions, and the groups that lie together."""
+        return await anomalies.read_map(self._ask(), tenant)
+
+    async def operations(self, tenant: str, *, now: datetime, days: int) -> operations.OperationsOverview:
+        """Audit activity, failed tool actions, playbook durations, connections that expire within `days` of `now`."""
+        return await operations.read_overview(
+            self._ask(), tenant, await self.integration_tenants(tenant), now=now, days=days
+        )
+
+    async def warm_up(self, tenant: str) -> None:
+        """Read the tenant's vectors, so that the first search does not wait for them."""
+        await self._ask().similarity.vectors(tenant)
+
+    def _ask(self) -> Reader:
+        """The reader, made on the loop that will use it."""
+        if self._reader is None:
+            self._reader = Reader(self._settings)
+        return self._reader
+
+    async def _known_tenants(self) -> dict[str, list[str]]:
+        if self._tenants is None:
+            self._tenants = await self._ask().tenants()
+        return self._tenants

@@ -1,0 +1,72 @@
+"""What the notebooks call: the explorer where someone can use it, and its parts as static output where not."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterable
+from html import escape
+
+from IPython.display import display
+
+from workbench.explorer.controller import ExplorerController
+from workbench.explorer.investigations import InvestigationFilter
+from workbench.explorer.model import ExplorerModel
+from workbench.explorer.part import Part, missing_glyphs_allowed, queries_html
+from workbench.explorer.view import ExplorerView
+from workbench.reporting.notebook import RUN_DIR_VARIABLE, show_figure, show_table
+from workbench.settings import Settings, load_settings
+
+
+def open_explorer(settings: Settings | None = None) -> ExplorerModel:
+    """A model on the target that the environment names; closed when the kernel ends.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    model = ExplorerModel(settings or load_settings())
+    atexit.register(model.close)
+    return model
+
+
+def is_headless() -> bool:
+    """Whether the runner of notebooks executes this, so that no one can click."""
+    return RUN_DIR_VARIABLE in os.environ
+
+
+def explore(model: ExplorerModel, start: InvestigationFilter, investigation_id: str = "") -> ExplorerController | None:
+    """Show the explorer with a filter set, and one investigation open if one is named.
+
+    Headless, the first page stands there as a table instead, and None is returned.
+    """
+    if is_headless():
+        page = model.run(model.page(start))
+        show_part(page.part, note=page.position)
+        return None
+    controller = ExplorerController(model, ExplorerView(), start, investigation_id=investigation_id)
+    display(controller.view.root)
+    return controller
+
+
+def show_parts(parts: Iterable[Part]) -> None:
+    """Show parts one under another; see `show_part`."""
+    for part in parts:
+        show_part(part)
+
+
+def show_part(part: Part, note: str = "") -> None:
+    """Show a part as a report has it: heading, note, figure or table, its data, its query."""
+    said = "".join(f"<p>{escape(text)}</p>" for text in (part.note, note) if text)
+    _show_html(f"<h3>{escape(part.title)}</h3>{said}", part.title)
+    figure = part.figure()
+    if figure is not None:
+        with missing_glyphs_allowed():
+            show_figure(figure, part.alt, part.frame)
+    else:
+        show_table(part.frame, part.title)
+    _show_html(queries_html(part), "[Query]")
+
+
+def _show_html(html: str, text: str) -> None:
+    if html:
+        display({"text/html": html, "text/plain": text}, raw=True)

@@ -1,0 +1,112 @@
+"""What an investigation or an anomaly resembles: anomalies alike, and the past investigations that had them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+
+from workbench.explorer.part import Part
+from workbench.explorer.question import Question
+from workbench.explorer.reader import Reader
+from workbench.models.anomaly_events import COLLECTION
+from workbench.similarity.search import Hit, SimilarResult
+
+MAX_SEEDS = 5
+"""Anomalies of an investigation that are searched from: the strongest ones."""
+HITS_A_SEED = 20
+SHOWN_INVESTIGATIONS = 10
+_FIELDS = (
+    "anomaly_id", "investigation_id", "metric", "severity", "score", "status", "cohort", "evidence", "created_at",
+)  # fmt: skip
+
+
+async def neighbours(
+    reader: Reader, tenant: str, anomaly_id: UUID, *, limit: int = 10, severity: str | None = None
+) -> Part:
+    """The anomalies most like one, with the reason.
+
+    Raises:
+        NotFound: the tenant has no such anomaly.
+    """
+    found = await reader.similarity.to_event(tenant, anomaly_id, limit=limit, severity=severity)
+    return hits_part(tenant, found.hits, "Similar anomalies", _how(found))
+
+
+async def similar_parts(
+    reader: Reader, tenant: str, investigation_id: str, anomalies: Sequence[Mapping[str, Any]]
+) -> tuple[Part, Part]:
+    """For an investigation with its anomalies: anomalies alike elsewhere, and the investigations that had them."""
+    seeds = sorted(anomalies, key=lambda event: -event["score"])[:MAX_SEEDS]
+    best: dict[UUID, Hit] = {}
+    how = "No anomaly is linked to it, so there is nothing to compare."
+    search = reader.similarity
+    for found in await asyncio.gather(
+        *(search.to_event(tenant, seed["anomaly_id"], limit=HITS_A_SEED) for seed in seeds)
+    ):
+        how = _how(found)
+        for hit in found.hits:
+            known = best.get(hit.anomaly_id)
+            if hit.event.get("investigation_id") != investigation_id and (known is None or known.score < hit.score):
+                best[hit.anomaly_id] = hit
+    hits = sorted(best.values(), key=lambda hit: (-hit.score, str(hit.anomaly_id)))
+    return (
+        hits_part(tenant, hits[:HITS_A_SEED], "Similar anomalies elsewhere", how),
+        _investigations(tenant, hits, how),
+    )
+
+
+def hits_part(tenant: str, hits: Sequence[Hit], title: str, how: str) -> Part:
+    """Hits with similarity and reason."""
+    frame = pd.DataFrame(
+        [
+            {
+                "anomaly": str(hit.anomaly_id),
+                "similarity": round(hit.score, 3),
+                "why": str(hit.reason),
+                "severity": hit.event["severity"],
+                "metric": hit.event["metric"],
+                "investigation": hit.event.get("investigation_id") or "",
+                "created (UTC)": hit.event["created_at"],
+            }
+            for hit in hits
+        ],
+        columns=["anomaly", "similarity", "why", "severity", "metric", "investigation", "created (UTC)"],
+    )
+    return Part(title, frame, _found(tenant, hits), note=how)
+
+
+def _investigations(tenant: str, hits: Sequence[Hit], how: str) -> Part:
+    """The investigations of the hits; more alike first."""
+    by_id: dict[str, list[Hit]] = {}
+    for hit in hits:
+        if hit.event.get("investigation_id"):
+            by_id.setdefault(hit.event["investigation_id"], []).append(hit)
+    rows: list[dict[str, Any]] = [
+        {
+            "investigation": name,
+            "similarity": round(found[0].score, 3),
+            "anomalies alike": len(found),
+            "why": str(found[0].reason),
+        }
+        for name, found in by_id.items()
+    ]
+    rows.sort(key=lambda row: (-row["similarity"], -row["anomalies alike"], row["investigation"]))
+    frame = pd.DataFrame(rows[:SHOWN_INVESTIGATIONS], columns=["investigation", "similarity", "anomalies alike", "why"])
+    return Part("Similar past investigations", frame, _found(tenant, hits), note=how)
+
+
+def _found(tenant: str, hits: Sequence[Hit]) -> tuple[Question, ...]:
+    """The query that brings the hits; the search itself is not expressible in one find."""
+    if not hits:
+        return ()
+    conditions = {"anomaly_id": {"$in": [hit.anomaly_id for hit in hits]}}
+    return (Question(COLLECTION, (tenant,), conditions, _FIELDS, limit=len(hits)),)
+
+
+def _how(found: SimilarResult) -> str:
+    compared = f" over {found.compared:,} anomalies" if found.compared is not None else ""
+    return f"Found by {found.method}{compared} in {found.elapsed_seconds * 1000:,.0f} ms."
