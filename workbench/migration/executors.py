@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from workbench.errors import ConfigurationError, UnavailableError
 from workbench.settings import Settings
@@ -13,7 +15,7 @@ from workbench.settings import Settings
 
 def local_processes(settings: Settings) -> Executor:
     """`settings.workers` spawned processes: encoding holds the interpreter lock, and clients do not survive fork."""
-    return ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+    return ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn"), initializer=_follow_driver)
 
 
 def this_process(settings: Settings) -> Executor:
@@ -43,6 +45,17 @@ def dask_cluster(address: str) -> tuple[Callable[[Settings], Executor], str]:
     return (lambda settings: client.get_executor(pure=False, retries=3)), str(client.dashboard_link)
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole process group; the driver decides, and workers finish the partition at hand."""
+def _follow_driver() -> None:
+    """Leave Ctrl-C, which reaches the whole process group, to the driver; and end when it is killed.
+
+    Without this a pool's worker outlives a killed driver for ever, waiting for work that nobody can send.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, name="driver-watch", daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    driver = parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)

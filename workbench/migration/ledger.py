@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -20,6 +21,8 @@ from workbench.migration.partition import Partition
 from workbench.models.fields import utc_now
 
 LEDGER, RUNS, CONTROL = "migration_ledger", "migration_runs", "migration_control"
+DURABLE = WriteConcern("majority", j=True)
+"""A write under it survives a killed server, and so does everything that this server acknowledged before it."""
 _HISTORY_LIMIT = 200
 
 
@@ -76,13 +79,12 @@ class Seconds:
 
 
 class Ledger:
-    """The ledger of one target database. Every write waits for a majority."""
+    """The ledger of one target database. Every write waits for a majority and its journal."""
 
     def __init__(self, database: Database[Any]) -> None:
-        concern = WriteConcern("majority")
-        self.partitions: Collection[Any] = database.get_collection(LEDGER, write_concern=concern)
-        self.runs: Collection[Any] = database.get_collection(RUNS, write_concern=concern)
-        self._control: Collection[Any] = database.get_collection(CONTROL, write_concern=concern)
+        self.partitions: Collection[Any] = database.get_collection(LEDGER, write_concern=DURABLE)
+        self.runs: Collection[Any] = database.get_collection(RUNS, write_concern=DURABLE)
+        self._control: Collection[Any] = database.get_collection(CONTROL, write_concern=DURABLE)
 
     # -- the plan -----------------------------------------------------------------------------------------------
 
@@ -123,20 +125,30 @@ class Ledger:
         return self.partitions.find_one({"_id": partition.id}) or {}
 
     def start(self, partition: Partition, run_id: str, worker: str) -> None:
-        """Record, before the first write, that the partition's documents may be half there."""
-        self.partitions.update_one(
-            {"_id": partition.id},
-            {
-                "$set": {
-                    "state": State.STARTED.value,
-                    "run_id": run_id,
-                    "worker": worker,
-                    "started_at": utc_now(),
-                    "error": None,
-                },
-                "$inc": {"attempts": 1},
+        """Record, before the first write, that the partition's documents may be half there.
+
+        An attempt that was started and never ended joins the history as interrupted.
+        """
+        change: dict[str, Any] = {
+            "$set": {
+                "state": State.STARTED.value,
+                "run_id": run_id,
+                "worker": worker,
+                "started_at": utc_now(),
+                "error": None,
             },
-        )
+            "$unset": {"loaded_at": ""},
+            "$inc": {"attempts": 1},
+        }
+        known = self.get(partition)
+        if known.get("state") == State.STARTED:
+            attempt = _attempt(known, State.INTERRUPTED, Counts(), Seconds(), known.get("loaded_at"))
+            change["$push"] = {"history": {"$each": [attempt], "$slice": -_HISTORY_LIMIT}}
+        self.partitions.update_one({"_id": partition.id}, change)
+
+    def loaded(self, partition: Partition) -> None:
+        """Make durable what was written before. If the server has not restarted since, all of it is there."""
+        self.partitions.update_one({"_id": partition.id}, {"$set": {"loaded_at": utc_now()}})
 
     def finish(
         self, partition: Partition, counts: Counts, seconds: Seconds, *, run_id: str, fingerprint: str, mapping: str
@@ -152,15 +164,7 @@ class Ledger:
         self, partition: Partition, state: State, run_id: str, counts: Counts, seconds: Seconds, **facts: Any
     ) -> None:
         now = utc_now()
-        started = self.get(partition).get("started_at") or now
-        attempt = {
-            "run_id": run_id,
-            "state": state.value,
-            "started_at": started,
-            "ended_at": now,
-            "seconds": asdict(seconds),
-            "counts": asdict(counts),
-        }
+        attempt = _attempt({**self.get(partition), "run_id": run_id}, state, counts, seconds, now)
         self.partitions.update_one(
             {"_id": partition.id},
             {
@@ -216,3 +220,17 @@ class Ledger:
 
 def _bound(values: list[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
+
+
+def _attempt(
+    known: Mapping[str, Any], state: State, counts: Counts, seconds: Seconds, ended_at: datetime | None
+) -> dict[str, Any]:
+    """One line of a partition's history."""
+    return {
+        "run_id": known.get("run_id"),
+        "state": state.value,
+        "started_at": known.get("started_at") or ended_at,
+        "ended_at": ended_at,
+        "seconds": asdict(seconds),
+        "counts": asdict(counts),
+    }

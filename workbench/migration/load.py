@@ -12,6 +12,7 @@ from pymongo import ReplaceOne
 from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import BulkWriteError
 
+from workbench.errors import TargetUnavailable
 from workbench.migration.build import Encoded, Rejected
 from workbench.migration.partition import Partition
 from workbench.migration.tables.columns import RowProblem
@@ -20,7 +21,10 @@ from workbench.models import COLLECTIONS
 from workbench.models.document import resolve
 
 _DUPLICATE_KEY = 11000
-_TOO_LARGE = (10334, 2)
+_TOO_LARGE = 10334
+_ABOUT_THE_DOCUMENT = {_DUPLICATE_KEY, _TOO_LARGE, 2, 15, 22, 52, 55, 56, 57, 121, 5739101}
+"""Duplicate key, too large, bad value, overflow, invalid BSON, bad field names, validation, measurement too large.
+Every other refusal (full disk, no primary, interrupted, ...) is about the server: nothing is quarantined for it."""
 
 
 @dataclass
@@ -62,6 +66,7 @@ def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharde
     try:
         result: Mapping[str, Any] = collection.bulk_write(operations, ordered=False).bulk_api_result
     except BulkWriteError as error:
+        _require_causes_in_documents(error)
         result = error.details
         rejected = [_refused(batch[item["index"]], item) for item in result["writeErrors"]]
     return Written(
@@ -95,6 +100,15 @@ def clear_range(collection: MongoCollection[Any], table: Table, partition: Parti
     Time series have neither unique keys nor upserts. Documents that a service wrote have no provenance and stay.
     Returns the number of deleted documents.
     """
+    return collection.delete_many(_range(table, partition)).deleted_count
+
+
+def count_range(collection: MongoCollection[Any], table: Table, partition: Partition) -> int:
+    """How many migrated documents a time-series partition has."""
+    return collection.count_documents(_range(table, partition))
+
+
+def _range(table: Table, partition: Partition) -> dict[str, Any]:
     bounds: dict[str, datetime] = {}
     if partition.lower:
         bounds["$gte"] = _instant(partition.lower[0])
@@ -104,7 +118,7 @@ def clear_range(collection: MongoCollection[Any], table: Table, partition: Parti
     query: dict[str, Any] = {"provenance.table": table.name}
     if bounds:
         query[time_field] = bounds
-    return collection.delete_many(query).deleted_count
+    return query
 
 
 def _instant(text: str) -> datetime:
@@ -115,8 +129,7 @@ def _instant(text: str) -> datetime:
 def _after_errors(
     collection: MongoCollection[Any], batch: Sequence[Encoded], error: BulkWriteError, *, sharded: bool
 ) -> Written:
-    if error.details.get("writeConcernErrors"):
-        raise error  # written perhaps, durable not: the partition is loaded again
+    _require_causes_in_documents(error)
     existing: list[Encoded] = []
     rejected: list[Rejected] = []
     for item in error.details["writeErrors"]:
@@ -130,13 +143,28 @@ def _after_errors(
     return written
 
 
+def _require_causes_in_documents(error: BulkWriteError) -> None:
+    """Let only errors pass that a document caused.
+
+    Raises:
+        TargetUnavailable: the server could not write, or not durably; the partition is to be loaded again.
+    """
+    codes = {item["code"] for item in error.details["writeErrors"]} - _ABOUT_THE_DOCUMENT
+    codes |= {item.get("code", 64) for item in error.details.get("writeConcernErrors") or ()}
+    if codes:
+        raise TargetUnavailable(
+            f"MongoDB could not write (code {', '.join(map(str, sorted(codes)))}).",
+            todo="Look into its log: a full disk, a change of primary, a limit of its deployment.",
+        ) from None
+
+
 def _refused(encoded: Encoded, error: Mapping[str, Any]) -> Rejected:
     """The server's refusal as a problem of the row; its message is not kept, it quotes the document."""
     code = error["code"]
     if code == _DUPLICATE_KEY:
         keys = ", ".join(error.get("keyPattern") or {})
         return Rejected(encoded.row, RowProblem(keys, "duplicate_key", f"another document has the same {keys}"))
-    if code in _TOO_LARGE:
+    if code == _TOO_LARGE:
         return Rejected(encoded.row, RowProblem("", "oversize", "the server refuses a document of this size"))
     return Rejected(encoded.row, RowProblem("", "refused_by_server", f"the server refused it with code {code}"))
 

@@ -10,9 +10,9 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.write_concern import WriteConcern
 
 from workbench.migration.build import Rejected
+from workbench.migration.ledger import DURABLE
 from workbench.migration.partition import Partition
 from workbench.migration.tables.columns import EPOCH, INFINITY, MINUS_INFINITY, Column
 from workbench.migration.tables.table import Row, Table
@@ -28,11 +28,18 @@ class Quarantine:
     """The quarantine of one target database. One document a row, with the `_id` that its document would have."""
 
     def __init__(self, database: Database[Any]) -> None:
-        self.collection: Collection[Any] = database.get_collection(COLLECTION, write_concern=WriteConcern("majority"))
+        self.collection: Collection[Any] = database.get_collection(COLLECTION, write_concern=DURABLE)
 
     def replace(self, partition: Partition, table: Table, rejected: Sequence[Rejected], run_id: str) -> None:
-        """Make the partition's open entries be exactly these rows; when each was first seen is kept."""
+        """Make the partition's open entries be exactly these rows; when each was first seen is kept.
+
+        A row that a person waived stays waived as long as neither it nor its problem changes.
+        """
         entries = {entry["_id"]: entry for entry in (_entry(partition, table, item, run_id) for item in rejected)}
+        for waived in self.collection.find({"partition": partition.id, "state": WAIVED}):
+            entry = entries.get(waived["_id"])
+            if entry and all(entry[name] == waived[name] for name in ("field", "reason", "row")):
+                del entries[waived["_id"]]
         self.collection.delete_many({"partition": partition.id, "state": OPEN, "_id": {"$nin": list(entries)}})
         now = utc_now()
         operations = [
@@ -91,7 +98,7 @@ def _entry(partition: Partition, table: Table, rejected: Rejected, run_id: str) 
         "table": table.name,
         "key": [_readable(part) for part in key],
         "partition": partition.id,
-        "field": rejected.problem.field,
+        "field": _readable(rejected.problem.field),
         "reason": rejected.problem.reason,
         "message": _readable(rejected.problem.message)[:500],
         "row": raw_row(table, rejected.row),

@@ -84,12 +84,12 @@ def run_partition(job: Job) -> PartitionResult:
     raise AssertionError("unreachable: the last attempt returns")
 
 
-class _TargetRestarted(Exception):
-    """The target's primary is another process than when the attempt began."""
+class _TargetChanged(Exception):
+    """The target's primary is another process than when the attempt began, or somebody else wrote meanwhile."""
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, (_TargetRestarted, UnavailableError)) or connections.is_transient(error)
+    return isinstance(error, (_TargetChanged, UnavailableError)) or connections.is_transient(error)
 
 
 def _completed(settings: Settings) -> Settings:
@@ -133,6 +133,9 @@ def _attempt(job: Job) -> PartitionResult:
         rows, fingerprint = extract.fingerprint(source, table, job.partition, settings)
         checking = Seconds(extract=time.perf_counter() - started)
         loaded_before = known.get("state") == State.DONE and known.get("mapping") == job.mapping
+        if loaded_before and known.get("fingerprint") == fingerprint and known.get("run_id") == job.run_id:
+            # this run loaded it, but the driver was not told: the worker or the snapshot was lost meanwhile
+            return PartitionResult(job.partition, Counts.of(known["counts"]), Seconds(**known["seconds"]))
         if loaded_before and known.get("fingerprint") == fingerprint and not job.target_was_empty:
             quarantined = Counts.of(known["counts"]).quarantined
             counts = Counts(read=rows, already_there=rows - quarantined, quarantined=quarantined)
@@ -150,8 +153,9 @@ def _attempt(job: Job) -> PartitionResult:
         if not job.dry_run:
             faults.reach("migration.loaded")
             quarantine.replace(job.partition, table, rejected, job.run_id)
+            ledger.loaded(job.partition)
             if connections.server_incarnation(client) != incarnation:
-                raise _TargetRestarted("the target restarted while the partition was loaded")
+                raise _TargetChanged("the target restarted while the partition was loaded")
             faults.reach("migration.quarantined")
             facts = {"run_id": job.run_id, "fingerprint": fingerprint, "mapping": job.mapping}
             ledger.finish(job.partition, counts, seconds + checking, **facts)
@@ -191,5 +195,9 @@ def _load(
         mark = time.perf_counter()
     extracting += time.perf_counter() - mark
     rejected += total.rejected
+    if time_series and not fresh and not job.dry_run:
+        stored = load.count_range(collection, table, job.partition)
+        if stored != total.inserted:  # a killed worker's last batch can arrive after the range was cleared
+            raise _TargetChanged(f"{stored} documents where {total.inserted} were inserted")
     counts = Counts(read, total.inserted, total.replaced, total.already_there, len(rejected))
     return counts, Seconds(extracting, building, loading), rejected
