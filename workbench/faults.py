@@ -1,4 +1,8 @@
-"""Named points at which a test can have this process killed, to prove that what is left behind can be continued."""
+"""Points at which a test may kill the process: what is done between two of them must survive a kill -9.
+
+The variable WORKBENCH_FAULT names a point; the process ends there as if its power had gone. `name` kills at the
+first arrival at that point, `name:3` at the third. Without the variable a point costs one look-up.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,16 @@ import os
 import signal
 
 VARIABLE = "WORKBENCH_FAULT"
-"""`name` kills at the first arrival at that point, `name:3` at the third."""
 _arrivals: dict[str, int] = {}
 
 
-def reach(name: str) -> None:
-    """Kill this process (SIGKILL) if the environment names this point; otherwise do nothing."""
+def reach(point: str) -> None:
+    """Pass a point, or end the process by SIGKILL if the variable names it."""
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return
-    point, _, count = wanted.partition(":")
-    if point == name:
-        _arrivals[name] = _arrivals.get(name, 0) + 1
-        if _arrivals[name] == int(count or 1):
+    name, _, count = wanted.partition(":")
+    if name == point:
+        _arrivals[point] = _arrivals.get(point, 0) + 1
+        if _arrivals[point] == int(count or 1):
             os.kill(os.getpid(), signal.SIGKILL)
