@@ -1,0 +1,271 @@
+"""Level 3: the same aggregates computed by each database itself, from SQL and pipelines that share no code.
+
+One pass a side and table: rows are grouped by the table's categories, and count, least, greatest and sum of every
+other column are taken in each group; the groups are few, and are put together here. Counts of distinct values take a
+pass each and are left out beyond `DISTINCT_MAX_ROWS` rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from bson.decimal128 import Decimal128
+from psycopg import sql
+from pymongo.database import Database
+
+from workbench.verification.measures import MEASURES, Measure, Measured
+from workbench.verification.results import Check, Findings
+
+DISTINCT_MAX_ROWS = 5_000_000
+SUM_TOLERANCE = 1e-9
+"""Relative: sums of doubles depend on the order of addition; n additions err by at most n * 1.1e-16."""
+DECIMAL_TOLERANCE = Decimal("1e-24")
+"""Relative: PostgreSQL adds decimals exactly, MongoDB rounds to 34 digits and the embedded server to 28."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAN = Decimal128("NaN")
+Values = dict[tuple[str, str], Any]
+"""(column, aggregate) -> value. Aggregates: count, min, max, sum, micros, length, distinct, "= value"."""
+
+
+def compare_aggregates(
+    source: psycopg.Connection[Any],
+    database: Database[Any],
+    *,
+    table: str,
+    collection: str,
+    excluded: Sequence[Sequence[str]],
+    key: Sequence[str],
+    rows: int,
+    findings: Findings,
+) -> tuple[int, str]:
+    """Compute and compare all aggregates of a table; how many there were, and a note about what was left out.
+
+    Args:
+        excluded: keys of the rows in quarantine, as text; these rows do not count.
+        rows: about how many rows the table has.
+    """
+    with_distinct = rows <= DISTINCT_MAX_ROWS
+    expected = source_aggregates(source, table, key=key, excluded=excluded, with_distinct=with_distinct)
+    found = target_aggregates(database, table, collection, with_distinct=with_distinct)
+    doubles = {measure.name for measure in MEASURES[table] if measure.kind is Measured.DOUBLE}
+    for name in sorted(expected.keys() | found.keys()):
+        column, aggregate = name
+        one, other = expected.get(name), found.get(name)
+        if not _equal(one, other, inexact=aggregate == "sum" and column in doubles):
+            findings.add(
+                Check.AGGREGATES,
+                f"{aggregate} of {column} differs between the databases",
+                field=column,
+                expected=f"{aggregate} {one}",
+                found=f"{aggregate} {other}",
+            )
+    left_out = "" if with_distinct else f"distinct values not counted beyond {DISTINCT_MAX_ROWS:,} rows"
+    return len(expected.keys() | found.keys()), left_out
+
+
+def _equal(one: Any, other: Any, *, inexact: bool) -> bool:
+    if one is None or other is None:
+        return one is other
+    if inexact:
+        return math.isclose(float(one), float(other), rel_tol=SUM_TOLERANCE, abs_tol=SUM_TOLERANCE)
+    if isinstance(one, Decimal) or isinstance(other, Decimal):
+        first, second = Decimal(one), Decimal(other)
+        if not (first.is_finite() and second.is_finite()):
+            return str(first) == str(second)
+        return abs(first - second) <= DECIMAL_TOLERANCE * max(abs(first), abs(second), Decimal(1))
+    return bool(one == other)
+
+
+# -- PostgreSQL ---------------------------------------------------------------------------------------------------
+
+
+def source_aggregates(
+    connection: psycopg.Connection[Any],
+    table: str,
+    *,
+    key: Sequence[str],
+    excluded: Sequence[Sequence[str]] = (),
+    with_distinct: bool = True,
+) -> Values:
+    """The aggregates of a source table, computed by PostgreSQL."""
+    measures = MEASURES[table]
+    categories = [measure for measure in measures if measure.kind is Measured.CATEGORY]
+    columns = [f"({measure.source})::text" for measure in categories] or ["NULL::text"]
+    names: list[tuple[str, str]] = []
+    for measure in measures:
+        for aggregate, expression in _sql(measure):
+            names.append((measure.name, aggregate))
+            columns.append(expression)
+    where, parameters = _without(key, excluded)
+    width = max(1, len(categories))
+    grouping = ", ".join(str(position + 1) for position in range(width))
+    query = f"SELECT {', '.join(columns)}, count(*) FROM {{}} AS t WHERE {where} GROUP BY {grouping}"  # noqa: S608
+    values: Values = {}
+    for row in connection.execute(sql.SQL(query).format(sql.Identifier(table)), parameters):
+        _merge(values, categories, row[:width], names, row[width:-1], row[-1])
+    for measure in measures if with_distinct else ():
+        if measure.distinct:
+            text = f"SELECT count(DISTINCT {measure.source}) FROM {{}} AS t WHERE {where}"  # noqa: S608
+            one = connection.execute(sql.SQL(text).format(sql.Identifier(table)), parameters).fetchone()
+            values[measure.name, "distinct"] = one[0] if one else 0
+    return values
+
+
+def _sql(measure: Measure) -> Iterator[tuple[str, str]]:
+    value = f"({measure.source})"
+    if measure.kind is Measured.TIME:
+        inside = f"{value} BETWEEN '0001-01-01' AND '9999-12-31 23:59:59.999999'"
+        micros = f"(extract(epoch FROM {value}) * 1000000)::bigint"
+        floored = f"floor({micros} / 1000.0)"
+        yield "count", f"count(*) FILTER (WHERE {inside})"
+        yield "min", f"(min({floored}) FILTER (WHERE {inside}))::numeric"
+        yield "max", f"(max({floored}) FILTER (WHERE {inside}))::numeric"
+        yield "sum", f"coalesce(sum({floored}) FILTER (WHERE {inside}), 0)::numeric"
+        yield "micros", f"coalesce(sum({micros} - 1000 * {floored}) FILTER (WHERE {inside}), 0)::bigint"
+        return
+    if measure.nullable:
+        yield "count", f"count({value})"
+    match measure.kind:
+        case Measured.TEXT:
+            yield "min", f'min({value} COLLATE "C")'
+            yield "max", f'max({value} COLLATE "C")'
+            yield "length", f"coalesce(sum(char_length({value})), 0)::bigint"
+        case Measured.NUMBER:
+            yield "min", f"min({value})::numeric"
+            yield "max", f"max({value})::numeric"
+            yield "sum", f"coalesce(sum({value}), 0)::numeric"
+        case Measured.DECIMAL:
+            number = f"nullif({value}, 'NaN')"
+            yield "min", f"min({number})"
+            yield "max", f"max({number})"
+            yield "sum", f"coalesce(sum({number}), 0)"
+        case Measured.DOUBLE:
+            yield "min", f"min({value})"
+            yield "max", f"max({value})"
+            yield "sum", f"coalesce(sum({value}), 0)"
+        case Measured.LIST:
+            yield "length", f"coalesce(sum(jsonb_array_length({value})), 0)::bigint"
+
+
+def _without(key: Sequence[str], excluded: Sequence[Sequence[str]]) -> tuple[str, list[list[str]]]:
+    """The condition that leaves out rows by key, with its parameters: an array of texts for each key column."""
+    if not excluded:
+        return "true", []
+    names = [f"k{position}" for position in range(len(key))]
+    same = " AND ".join(f"q.{name} = t.{column}::text" for name, column in zip(names, key, strict=True))
+    arrays = ", ".join("%s::text[]" for _ in key)
+    condition = f"NOT EXISTS (SELECT FROM unnest({arrays}) AS q({', '.join(names)}) WHERE {same})"
+    return condition, [list(column) for column in zip(*excluded, strict=True)]
+
+
+# -- MongoDB ------------------------------------------------------------------------------------------------------
+
+
+def target_aggregates(database: Database[Any], table: str, collection: str, *, with_distinct: bool = True) -> Values:
+    """The aggregates of a collection, computed by MongoDB. Only documents of the migration count."""
+    measures = MEASURES[table]
+    categories = [measure for measure in measures if measure.kind is Measured.CATEGORY]
+    accumulators: dict[str, Any] = {"n": {"$sum": 1}}
+    names: list[tuple[str, str]] = []
+    for measure in measures:
+        for aggregate, expression in _pipeline(measure):
+            accumulators[f"a{len(names)}"] = expression
+            names.append((measure.name, aggregate))
+    group = {f"c{position}": f"${measure.target}" for position, measure in enumerate(categories)} or None
+    pipeline: list[dict[str, Any]] = [{"$group": {"_id": group, **accumulators}}]
+    values: Values = {}
+    for found in database[collection].aggregate(pipeline, allowDiskUse=True):
+        by = [_category_text(found["_id"].get(f"c{position}")) for position in range(len(categories))] or [None]
+        numbers = [found[f"a{position}"] for position in range(len(names))]
+        _merge(values, categories, by, names, numbers, found["n"])
+    for measure in measures if with_distinct else ():
+        if measure.distinct:
+            stages: list[dict[str, Any]] = [
+                {"$match": {measure.target: {"$ne": None}}},
+                {"$group": {"_id": f"${measure.target}"}},
+                {"$count": "n"},
+            ]
+            counted = list(database[collection].aggregate(stages, allowDiskUse=True))
+            values[measure.name, "distinct"] = counted[0]["n"] if counted else 0
+    return values
+
+
+def _pipeline(measure: Measure) -> Iterator[tuple[str, dict[str, Any]]]:
+    path = f"${measure.target}"
+    present = {"$sum": {"$cond": [{"$gt": [path, None]}, 1, 0]}}
+    if measure.kind is Measured.TIME:
+        yield "count", present
+        yield "min", {"$min": path}
+        yield "max", {"$max": path}
+        yield "sum", {"$sum": {"$subtract": [path, _EPOCH]}}
+        micros = {"$getField": {"field": measure.target, "input": "$provenance.micros"}}
+        yield "micros", {"$sum": micros if "." in measure.target else f"$provenance.micros.{measure.target}"}
+        return
+    if measure.nullable:
+        yield "count", present
+    match measure.kind:
+        case Measured.TEXT:
+            yield "min", {"$min": path}
+            yield "max", {"$max": path}
+            length = {"$strLenCP": {"$ifNull": [path, ""]} if measure.nullable else path}
+            yield "length", {"$sum": length}
+        case Measured.NUMBER | Measured.DOUBLE:
+            for aggregate in ("min", "max", "sum"):
+                yield aggregate, {f"${aggregate}": path}
+        case Measured.DECIMAL:
+            number = {"$cond": [{"$eq": [path, _NAN]}, None, path]}  # NaN is the greatest there, the least here
+            for aggregate in ("min", "max", "sum"):
+                yield aggregate, {f"${aggregate}": number}
+        case Measured.LIST:
+            yield "length", {"$sum": {"$size": path}}
+
+
+def _category_text(value: Any) -> str | None:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+# -- both ---------------------------------------------------------------------------------------------------------
+
+
+def _merge(
+    values: Values,
+    categories: Sequence[Measure],
+    by: Sequence[Any],
+    names: Sequence[tuple[str, str]],
+    numbers: Sequence[Any],
+    rows: int,
+) -> None:
+    """Add one group to the aggregates of the whole table."""
+    _put(values, ("(rows)", "count"), rows)
+    for measure, value in zip(categories, by, strict=False):
+        _put(values, (measure.name, f"= {value}"), rows)
+    for name, number in zip(names, numbers, strict=True):
+        _put(values, name, _plain(number))
+
+
+def _put(values: Values, name: tuple[str, str], number: Any) -> None:
+    present = values.get(name)
+    if number is None or present is None:
+        values[name] = present if number is None else number
+    elif name[1] == "min":
+        values[name] = min(present, number)
+    elif name[1] == "max":
+        values[name] = max(present, number)
+    else:
+        values[name] = present + number
+
+
+def _plain(number: Any) -> Any:
+    """One type a quantity: whole numbers as int, instants as milliseconds, decimals as Decimal."""
+    if isinstance(number, Decimal128):
+        number = number.to_decimal()
+    if isinstance(number, datetime):
+        return round((number - _EPOCH).total_seconds() * 1000)
+    if isinstance(number, Decimal) and number.is_finite() and number == number.to_integral_value():
+        return int(number)
+    return number

@@ -1,0 +1,228 @@
+"""The canonical form of a value: what has to be equal on both sides, and nothing else.
+
+Two values are the same if their canonical forms are equal. The form depends on the kind of the column only, never on
+the side it came from: numbers by numeric value, doubles bit by bit, timestamps as integer microseconds since 1970 or
+an infinity, JSON by value (order of keys, whitespace and the spelling of numbers do not matter, the order of arrays
+does). NULL, empty text and an absent key are three different things.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+MAX_SHOWN_CHARACTERS = 120
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MAX_PLAIN_DIGITS = 40
+_PLAIN = 10**_MAX_PLAIN_DIGITS
+_EXACT_IN_DOUBLE = 2**53
+
+
+class Kind(StrEnum):
+    """What a column holds, as far as equality is concerned."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DOUBLE = "double"
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+    UUID = "uuid"
+    TIMESTAMP = "timestamp"
+    JSON = "json"
+    TAGS = "tags"
+    """A list of texts: a JSON list, or comma-separated text in older rows."""
+
+
+class Absent:
+    """The value of a field that is not there; it equals nothing but itself."""
+
+    def __repr__(self) -> str:
+        return "(absent)"
+
+
+ABSENT: Final = Absent()
+
+
+def canonical(kind: Kind, value: Any) -> Any:
+    """The canonical form of `value`: built of tuples, texts, ints, floats, bools and None, with a stable `repr`.
+
+    A value that its kind does not allow gets a form of its own that equals no allowed one; nothing is raised.
+    """
+    if value is None or value is ABSENT:
+        return value
+    try:
+        return _FORMS[kind](value)
+    except (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError):
+        return ("malformed", type(value).__name__, str(value))
+
+
+def digest(form: Any) -> bytes:
+    """128 bits of BLAKE2b over a canonical form."""
+    return blake2b(repr(form).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def show(form: Any, *, secret: bool = False) -> str:
+    """A canonical form for people, shortened; a secret only as a short hash that tells two values apart."""
+    if form is None:
+        return "NULL"
+    if secret:
+        return f"secret #{digest(form).hex()[:10]}"
+    text = str(form) if isinstance(form, (str, Absent)) else json.dumps(_plain(form), ensure_ascii=False, default=str)
+    if text == "":
+        return "(empty text)"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"
+
+
+def show_timestamp(form: Any) -> str:
+    """A canonical timestamp as ISO 8601 text with microseconds."""
+    if not isinstance(form, int) or isinstance(form, bool):
+        return show(form)
+    try:
+        return (_EPOCH + form * _MICROSECOND).isoformat(timespec="microseconds")
+    except OverflowError:
+        return f"{form} microseconds since 1970"
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, UUID):
+        return str(value)
+    return ("not text", type(value).__name__, str(value)[:1000])
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, bool):
+        return ("not a number", str(value))
+    number = int(value)
+    return number if number == value else ("not whole", str(value))
+
+
+def _double(value: Any) -> Any:
+    if isinstance(value, (bool, str)):
+        return ("not a number", str(value))
+    return float(value)
+
+
+def _numeric(value: Any) -> Any:
+    if isinstance(value, bool):
+        return ("not a number", str(value))
+    number = value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
+    return _number(number)
+
+
+def _number(value: Decimal) -> Any:
+    """Equal for all spellings of one number: an int where it is whole and of usual size, else digits and exponent."""
+    if not value.is_finite():
+        return ("#", "NaN" if value.is_nan() else ("Infinity" if value > 0 else "-Infinity"))
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int) or not any(digits):
+        return 0
+    text = "".join(map(str, digits)).lstrip("0")
+    stripped = text.rstrip("0")
+    exponent += len(text) - len(stripped)
+    if 0 <= exponent <= _MAX_PLAIN_DIGITS:
+        whole = int(stripped) * 10**exponent
+        return -whole if sign else whole
+    return ("#", f"{'-' if sign else ''}{stripped}e{exponent}")
+
+
+def _boolean(value: Any) -> Any:
+    return value if isinstance(value, bool) else ("not a boolean", str(value))
+
+
+def _uuid(value: Any) -> Any:
+    return str(value if isinstance(value, UUID) else UUID(str(value)))
+
+
+def _timestamp(value: Any) -> Any:
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // _MICROSECOND
+    if isinstance(value, bool):
+        return ("not a timestamp", str(value))
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    text = str(value).strip()
+    if text in ("infinity", "-infinity"):
+        return text
+    return _timestamp(datetime.fromisoformat(text))
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, (str, bytes)):
+        if not value.strip():
+            return ("empty text",)
+        value = json.loads(value, parse_float=Decimal)
+        if value is None:
+            return ("null",)  # JSON's null is not NULL
+    return json_form(value)
+
+
+def json_form(value: Any) -> Any:
+    """The canonical form of a parsed JSON value. Recursive: 90 levels at most are stored, 1,000 are refused."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) < _PLAIN else _number(Decimal(value))
+    if isinstance(value, float):
+        if value.is_integer() and abs(value) < _EXACT_IN_DOUBLE:
+            return int(value)
+        return _number(Decimal(repr(value)))
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, dict):
+        return ("{}", tuple(sorted((str(key), json_form(item)) for key, item in value.items())))
+    if isinstance(value, (list, tuple)):
+        return ("[]", tuple(json_form(item) for item in value))
+    if isinstance(value, datetime):
+        return ("date", _timestamp(value))
+    if hasattr(value, "to_decimal"):
+        return _number(value.to_decimal())
+    return ("not JSON", type(value).__name__, str(value)[:1000])
+
+
+def _tags(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return ("empty text",)
+        value = json.loads(text) if text.startswith("[") else [part.strip() for part in text.split(",") if part.strip()]
+    return json_form(value)
+
+
+_FORMS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.TEXT: _text,
+    Kind.INTEGER: _integer,
+    Kind.DOUBLE: _double,
+    Kind.NUMERIC: _numeric,
+    Kind.BOOLEAN: _boolean,
+    Kind.UUID: _uuid,
+    Kind.TIMESTAMP: _timestamp,
+    Kind.JSON: _json,
+    Kind.TAGS: _tags,
+}
+
+
+def _plain(form: Any) -> Any:
+    """A canonical form as the JSON value it stands for, for display."""
+    match form:
+        case ("{}", tuple(items)):
+            return {key: _plain(item) for key, item in items}
+        case ("[]", tuple(items)):
+            return [_plain(item) for item in items]
+        case ("#", str(text)):
+            return text
+        case tuple():
+            return ": ".join(str(part) for part in form)
+    return form

@@ -1,0 +1,249 @@
+"""A row and its document in one comparable form, and the differences between the two.
+
+The form of a row is made from what PostgreSQL says. The form of a document is made from its restored row, and from
+what a restored row cannot show: fields that are derived (tenant, durations, the detector's type), the document's
+shape, and whether what stands in `provenance` agrees with the values beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from psycopg import sql
+
+from workbench.migration.tables import TABLES
+from workbench.migration.tables.columns import INFINITY, MINUS_INFINITY, RULES, Column, Notes, RowProblem
+from workbench.migration.tables.table import Table
+from workbench.models.fields import derive_id
+from workbench.settings import Settings, TenancyRule
+from workbench.verification.canonical import ABSENT, Kind, canonical, json_form, show, show_timestamp
+from workbench.verification.explain import cause
+from workbench.verification.shapes import Shapes
+
+_KINDS = {
+    "text": Kind.TEXT,
+    "int": Kind.INTEGER,
+    "float": Kind.DOUBLE,
+    "numeric": Kind.NUMERIC,
+    "bool": Kind.BOOLEAN,
+    "uuid": Kind.UUID,
+    "instant": Kind.TIMESTAMP,
+    "json": Kind.JSON,
+    "tags": Kind.JSON,
+}
+Form = tuple[Any, ...]
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One compared value: its name in reports, its kind, and whether it must never be shown."""
+
+    name: str
+    kind: Kind
+    secret: bool = False
+
+    def show(self, form: Any) -> str:
+        """A canonical value for people."""
+        if self.kind is Kind.TIMESTAMP and not self.secret:
+            return {INFINITY: "infinity", MINUS_INFINITY: "-infinity"}.get(form) or show_timestamp(form)
+        return show(form, secret=self.secret)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field in which a row and its document differ."""
+
+    field: str
+    expected: str
+    found: str
+    cause: str
+
+
+def _minutes(row: Mapping[str, Any]) -> Any:
+    return _milliseconds(row["window_start"], row["window_end"], 60_000)
+
+
+def _duration(row: Mapping[str, Any]) -> Any:
+    return _milliseconds(row["started_at"], row["completed_at"], 1)
+
+
+def _milliseconds(start: int | None, end: int | None, unit: int) -> float | None:
+    """The time between two instants, each cut to the millisecond of a BSON date, in `unit` milliseconds."""
+    if start is None or end is None or {start, end} & {INFINITY, MINUS_INFINITY}:
+        return None
+    return (end // 1000 - start // 1000) / unit
+
+
+_DERIVED: dict[str, tuple[tuple[str, Kind, Callable[[Mapping[str, Any]], Any]], ...]] = {
+    "anomaly_events": (("window.duration_minutes", Kind.DOUBLE, _minutes),),
+    "soar_playbook_executions": (("duration_ms", Kind.DOUBLE, _duration),),
+}
+_MARKS = ("provenance.table", "document shape", "provenance")
+
+
+class Forms:
+    """Makes the forms of one table's rows and documents."""
+
+    def __init__(self, table: Table, settings: Settings) -> None:
+        self.table, self._settings = table, settings
+        self._names = tuple(column.name for column in table.columns)
+        self._kinds = tuple(_KINDS[column.kind] for column in table.columns)
+        self._key = tuple(self._names.index(name) for name in table.key)
+        self._derived = _DERIVED.get(table.name, ())
+        extras = [(extra.path, Kind.TEXT) for extra in table.extras]
+        if not table.has_tenant:
+            extras.append((table.collection.tenant_path, Kind.TEXT))
+        self._outside = tuple(extras) + tuple((path, kind) for path, kind, _ in self._derived)
+        self._paths = tuple(path.split(".") for path, _ in self._outside)
+        self._shapes = Shapes(table.collection)
+        self._instants = frozenset(column.path for column in table.columns if column.kind == "instant")
+        self.fields = (
+            *(Field(column.name, _KINDS[column.kind], column.secret) for column in table.columns),
+            *(Field(path, kind) for path, kind in self._outside),
+            *(Field(name, Kind.TEXT) for name in _MARKS),
+        )
+
+    def select(self) -> sql.Composed:
+        """`SELECT` of what `row_form` takes: the columns, then values of other tables, then a derived tenant."""
+        table, settings = self.table, self._settings
+        parts: list[sql.Composable] = [
+            sql.SQL("t.{}").format(sql.Identifier(column.name)) + sql.SQL(column.cast) for column in table.columns
+        ]
+        parts += [sql.SQL("({})").format(sql.SQL(extra.sql)) for extra in table.extras]
+        if not table.has_tenant:
+            by_user = settings.tenancy_rule is TenancyRule.USER and table.user
+            tenant = sql.SQL("({})").format(sql.SQL(table.user)) if by_user else sql.Literal(settings.default_tenant)
+            parts.append(tenant + sql.SQL("::text"))
+        return sql.SQL("SELECT {} FROM {} AS t").format(sql.SQL(", ").join(parts), sql.Identifier(table.name))
+
+    def row_key(self, row: Sequence[Any]) -> tuple[str, ...]:
+        """The primary key of a selected row, as text."""
+        return tuple(str(row[position]) for position in self._key)
+
+    def row_id(self, row: Sequence[Any]) -> bytes:
+        """The `_id` that the document of a selected row must have."""
+        return derive_id(self.table.name, *self.row_key(row)).binary
+
+    def row_form(self, row: Sequence[Any]) -> Form:
+        """The canonical form of a selected row."""
+        columns = len(self._kinds)
+        form = [canonical(kind, value) for kind, value in zip(self._kinds, row, strict=False)]
+        form += row[columns:]
+        if self._derived:
+            named = dict(zip(self._names, row, strict=False))
+            form += [derive(named) for _, _, derive in self._derived]
+        form += (self.table.name, "", "")
+        return tuple(form)
+
+    def document_form(self, document: Mapping[str, Any]) -> Form:
+        """The canonical form of a stored document; of one that cannot be read, what can be."""
+        try:
+            values: Sequence[Any] = self.table.restore(document)
+        except _UNREADABLE:
+            values = tuple(self._column(column, document) for column in self.table.columns)
+        form = [canonical(kind, value) for kind, value in zip(self._kinds, values, strict=True)]
+        for path, (_, kind) in zip(self._paths, self._outside, strict=True):
+            form.append(canonical(kind, _at(document, path)))
+        provenance = document.get("provenance")
+        table = provenance.get("table", ABSENT) if isinstance(provenance, dict) else ABSENT
+        form += (table, self._shapes.problem(document), self._notes_problem(document, provenance))
+        return tuple(form)
+
+    def _column(self, column: Column, document: Mapping[str, Any]) -> Any:
+        """The value of one column of a document that cannot be restored as a whole."""
+        try:
+            return column.dump(document, Notes(document.get("provenance")))
+        except KeyError:
+            return ABSENT
+        except _UNREADABLE:
+            value = _at(document, column.path.split("."))
+            return value if value is ABSENT or value is None else _Unreadable(value)
+
+    def _notes_problem(self, document: Mapping[str, Any], provenance: Any) -> str:
+        """What in `provenance` contradicts the values beside it: a restored row would show the note, not the value."""
+        if not isinstance(provenance, dict):
+            return ""
+        micros, exact = provenance.get("micros"), provenance.get("exact")
+        try:
+            if exact:
+                return self._stale_note(document, provenance)
+            for path, value in (micros or {}).items():
+                if not 0 < value < 1000 or not (path in self._instants or "." in path):
+                    return f"micros of {path}: {value}"
+        except RowProblem as problem:
+            return f"exact of {problem.field} is not a value of its column"
+        except _UNREADABLE as error:
+            return f"unreadable ({type(error).__name__})"
+        return ""
+
+    def _stale_note(self, document: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+        kept, made = Notes(provenance), Notes(rules=frozenset(RULES))
+        fields: dict[str, Any] = {
+            column.path.partition(".")[0]: {} for column in self.table.columns if "." in column.path
+        }
+        for column in self.table.columns:
+            column.load(column.dump(document, kept), fields, made)
+        if made.exact != kept.exact:
+            return f"exact of {_odd(made.exact, kept.exact)}"
+        if made.micros != kept.micros:
+            return f"micros of {_odd(made.micros, kept.micros)}"
+        for path, value in _leaves(fields):
+            if json_form(_stored(value)) != json_form(_stored(_at(document, path))):
+                return f"the exact value kept for {'.'.join(path)} is not the one stored there"
+        return ""
+
+    def differences(self, row: Form, document: Form) -> Iterator[Difference]:
+        """The fields in which the two forms differ."""
+        for field, expected, found in zip(self.fields, row, document, strict=True):
+            if repr(expected) != repr(found):
+                how = found if field.name in _MARKS[1:] else cause(field.kind, expected, found)
+                yield Difference(field.name, field.show(expected), field.show(found), how)
+
+
+class _Unreadable:
+    """A stored value of a type that its column does not have; its canonical form is "malformed"."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return f"{type(self._value).__name__} {str(self._value)[:80]}"
+
+
+def _at(document: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        if not isinstance(document, Mapping) or name not in document:
+            return ABSENT
+        document = document[name]
+    return document
+
+
+def _stored(value: Any) -> Any:
+    return str(value) if value is not None and not isinstance(value, (dict, list, str, int, float)) else value
+
+
+def _leaves(fields: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in fields.items():
+        if name in ("window", "metadata") and isinstance(value, dict):
+            yield from (((name, inner), item) for inner, item in value.items())
+        else:
+            yield (name,), value
+
+
+def _odd(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    return next((path for path in {**one, **other} if one.get(path) != other.get(path)), "?")
+
+
+def forms_of(table: str, settings: Settings) -> Forms:
+    """The forms of a table by its name."""
+    return Forms(TABLES[table], settings)
+
+
+def identity(document: Mapping[str, Any]) -> bytes:
+    """The bytes by which a document is assigned to a bucket: its `_id`, or all ones if that is no ObjectId."""
+    found = document.get("_id")
+    return found.binary if isinstance(found, ObjectId) else b"\xff" * 12

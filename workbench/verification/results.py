@@ -1,0 +1,332 @@
+"""What a verification found, as data: mismatches grouped by cause, checks by table, one result with many forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+
+MAX_EXAMPLES = 5
+MAX_CLUSTERS = 200
+Status = Literal["passed", "failed", "skipped"]
+Side = Literal["source", "target", "both"]
+
+
+class Check(StrEnum):
+    """The checks of a table, in the order in which they are shown."""
+
+    COUNTS = "counts"
+    FIELDS = "fields"
+    AGGREGATES = "aggregates"
+    REFERENCES = "references"
+    STRUCTURE = "structure"
+    LEDGER = "ledger"
+
+
+class MismatchesFound(WorkbenchError):
+    """The two sides differ; `result` holds how."""
+
+    exit_code = 1
+
+    def __init__(self, result: VerificationResult) -> None:
+        self.result = result
+        wrong = ", ".join(table.table for table in result.tables if not table.passed)
+        super().__init__(f"Verification found {result.mismatches:,} mismatches in {wrong}.", todo="See the report.")
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One difference: where it is, what was expected there, what was found, and its likely cause.
+
+    Attributes:
+        side: the side that holds what should not be, or lacks what should be.
+        key: the row's key, its parts joined by a slash; empty where the table as a whole is meant.
+        field: column of the source, or path in the document; empty where the whole row is meant.
+    """
+
+    table: str
+    check: Check
+    side: Side
+    key: str
+    field: str
+    expected: str
+    found: str
+    cause: str
+
+    def __str__(self) -> str:
+        place = " ".join(part for part in (self.table, self.key, self.field) if part)
+        return f"{place} ({self.side}): expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """All mismatches of one cause: how many, and a few of them."""
+
+    table: str
+    check: Check
+    cause: str
+    count: int
+    examples: tuple[Mismatch, ...]
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.count:,} {self.cause}"
+
+
+class Findings:
+    """Collects the mismatches of one table. Memory is bounded: counts by cause and a few examples of each."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        self._counts: dict[tuple[Check, str], int] = {}
+        self._examples: dict[tuple[Check, str], list[Mismatch]] = {}
+
+    def add(
+        self, check: Check, cause: str, *, side: Side = "target", key: str = "", field: str = "",
+        expected: str = "", found: str = "", count: int = 1,
+    ) -> None:  # fmt: skip
+        """Count a mismatch, and keep it as an example if its cause has few."""
+        name = (check, cause)
+        if name not in self._counts and len(self._counts) >= MAX_CLUSTERS:
+            name = (check, "mismatches of further causes")
+        self._counts[name] = self._counts.get(name, 0) + count
+        examples = self._examples.setdefault(name, [])
+        if len(examples) < MAX_EXAMPLES:
+            examples.append(Mismatch(self.table, check, side, key, field, expected, found, name[1]))
+
+    def count(self, *checks: Check) -> int:
+        """Mismatches of these checks; of all without arguments."""
+        return sum(number for (check, _), number in self._counts.items() if not checks or check in checks)
+
+    def clusters(self) -> tuple[Cluster, ...]:
+        """The causes, the most frequent first."""
+        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(
+            Cluster(self.table, check, cause, number, tuple(self._examples[check, cause]))
+            for (check, cause), number in ordered
+        )
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of one table. `examined` counts what was looked at, in the unit that `note` names."""
+
+    table: str
+    check: Check
+    status: Status
+    examined: int = 0
+    wrong: int = 0
+    note: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """All that was found out about one table and its collection.
+
+    Attributes:
+        rows: rows of the source that were read.
+        documents: documents of the target that were read.
+        quarantined: rows that are expected to be missing in the target.
+        wrong_buckets: buckets whose fingerprints differed, for a later run that re-checks only these.
+        source_fingerprint: sum over all rows, equal to the target's if every field of every row is.
+    """
+
+    table: str
+    collection: str
+    rows: int
+    documents: int
+    quarantined: int
+    checks: tuple[CheckResult, ...]
+    clusters: tuple[Cluster, ...] = ()
+    buckets: int = 0
+    wrong_buckets: tuple[int, ...] = ()
+    source_fingerprint: str = ""
+    target_fingerprint: str = ""
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(check.status != "failed" for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON types."""
+        return {**_plain(asdict(self)), "passed": self.passed}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The result that `as_dict` stored."""
+        values = {name: value for name, value in stored.items() if name != "passed"}
+        values["checks"] = tuple(CheckResult(**{**check, "check": Check(check["check"])}) for check in values["checks"])
+        values["clusters"] = tuple(_cluster(cluster) for cluster in values["clusters"])
+        values["wrong_buckets"] = tuple(values["wrong_buckets"])
+        return cls(**values)
+
+
+def _cluster(stored: Mapping[str, Any]) -> Cluster:
+    examples = tuple(Mismatch(**{**example, "check": Check(example["check"])}) for example in stored["examples"])
+    return Cluster(**{**stored, "check": Check(stored["check"]), "examples": examples})
+
+
+@dataclass(frozen=True)
+class SampleBound:
+    """What a look at a sample allows to say.
+
+    Attributes:
+        sampled: rows that were compared.
+        population: rows that are there.
+        wrong: rows of the sample that differ.
+        upper_bound: with this confidence at most this fraction of all rows differs (Clopper-Pearson).
+    """
+
+    sampled: int
+    population: int
+    wrong: int
+    upper_bound: float
+    confidence: float = 0.95
+
+    def __str__(self) -> str:
+        rows = self.upper_bound * self.population
+        return (
+            f"{self.sampled:,} of {self.population:,} rows compared, {self.wrong:,} differ: with "
+            f"{self.confidence:.0%} confidence at most {self.upper_bound:.3%} of the rows (about {rows:,.0f}) differ"
+        )
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """The outcome of a verification, in whatever form is wanted."""
+
+    run_id: str
+    started_at: datetime
+    seconds: float
+    tables: tuple[TableResult, ...]
+    sample: SampleBound | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check of any table failed."""
+        return all(table.passed for table in self.tables)
+
+    @property
+    def mismatches(self) -> int:
+        """Number of mismatches over all tables and checks."""
+        return sum(cluster.count for cluster in self.clusters)
+
+    @property
+    def clusters(self) -> tuple[Cluster, ...]:
+        """The mismatches by cause, the most frequent first."""
+        found = [cluster for table in self.tables for cluster in table.clusters]
+        return tuple(sorted(found, key=lambda cluster: -cluster.count))
+
+    @property
+    def rows(self) -> int:
+        """Rows of the source that were read."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def documents(self) -> int:
+        """Documents of the target that were read."""
+        return sum(table.documents for table in self.tables)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows verified in a second, all checks together."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+    def raise_for_mismatches(self) -> None:
+        """Raise if anything differs.
+
+        Raises:
+            MismatchesFound: with this result as its attribute `result`.
+        """
+        if not self.passed:
+            raise MismatchesFound(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON types."""
+        return {
+            "run_id": self.run_id,
+            "started_at": self.started_at.isoformat(),
+            "seconds": round(self.seconds, 3),
+            "passed": self.passed,
+            "mismatches": self.mismatches,
+            "rows": self.rows,
+            "documents": self.documents,
+            "rows_per_second": round(self.rows_per_second, 1),
+            "sample": asdict(self.sample) if self.sample else None,
+            "notes": list(self.notes),
+            "tables": [table.as_dict() for table in self.tables],
+        }
+
+    def text(self) -> str:
+        """The result for a terminal: a line a table, then the causes with examples."""
+        lines = [
+            f"{'✔' if table.passed else '✖'} {table.table:<26} {table.rows:>11,} rows {table.documents:>11,} documents "
+            f"{table.quarantined:>7,} quarantined  " + " ".join(_mark(check) for check in table.checks)
+            for table in self.tables
+        ]
+        for cluster in self.clusters:
+            lines += [f"\n{cluster}", *(f"  {example}" for example in cluster.examples)]
+        lines += ["", *(f"note: {note}" for note in self.notes)]
+        lines += [f"note: {table.table}: {table.note}" for table in self.tables if table.note]
+        if self.sample:
+            lines.append(str(self.sample) + ".")
+        rate = f"{self.rows:,} rows in {self.seconds:.1f} s ({self.rows_per_second:,.0f} rows/s)"
+        found = "no mismatch" if self.passed else f"{self.mismatches:,} mismatches"
+        lines.append(f"{'PASSED' if self.passed else 'FAILED'}: {found}; {rate}; run {self.run_id}")
+        return "\n".join(line for line in lines)
+
+    def checks_frame(self) -> pd.DataFrame:
+        """A line for each table and check: table, check, status, examined, wrong, seconds, note."""
+        return _frame((check for table in self.tables for check in table.checks), CheckResult)
+
+    def tables_frame(self) -> pd.DataFrame:
+        """A line a table: rows, documents, quarantined, mismatches, seconds, rows_per_second."""
+        return pd.DataFrame(
+            [
+                {
+                    "table": table.table,
+                    "rows": table.rows,
+                    "documents": table.documents,
+                    "quarantined": table.quarantined,
+                    "mismatches": sum(cluster.count for cluster in table.clusters),
+                    "seconds": round(table.seconds, 2),
+                    "rows_per_second": round(table.rows / table.seconds) if table.seconds else 0,
+                }
+                for table in self.tables
+            ]
+        )
+
+    def clusters_frame(self) -> pd.DataFrame:
+        """A line a cause: table, check, cause, count."""
+        columns = ["table", "check", "cause", "count"]
+        return pd.DataFrame([{name: getattr(c, name) for name in columns} for c in self.clusters], columns=columns)
+
+    def examples_frame(self) -> pd.DataFrame:
+        """A line for each example that was kept, with table, key, field, expected, found and cause."""
+        return _frame((example for cluster in self.clusters for example in cluster.examples), Mismatch)
+
+
+def _mark(check: CheckResult) -> str:
+    return f"{ {'passed': '✔', 'failed': '✖', 'skipped': '–'}[check.status] }{check.check}"
+
+
+def _frame(items: Iterable[Any], kind: type[Any]) -> pd.DataFrame:
+    return pd.DataFrame([asdict(item) for item in items], columns=list(kind.__dataclass_fields__))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, StrEnum) else value

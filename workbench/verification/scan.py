@@ -1,0 +1,163 @@
+"""Read one side of a table, or a part of it: into fingerprints, or the rows of some buckets themselves.
+
+Both sides are streamed: a server-side cursor on PostgreSQL, a natural-order scan (or a range of `_id`) on MongoDB.
+Nothing is sorted. The functions take plain values only, so that they run in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from bson import ObjectId
+from psycopg import sql
+
+from workbench import connections
+from workbench.migration.extract import open_snapshot
+from workbench.migration.partition import Partition
+from workbench.settings import Settings
+from workbench.verification.fingerprints import Fingerprints, bucket_of, bucket_range
+from workbench.verification.forms import Form, Forms, forms_of, identity
+
+FETCH_ROWS = 2_000
+Read = Callable[[int], None]
+"""Called with the number of rows or documents that were just read."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row or document in comparable form. `key` is the row's key, for people."""
+
+    id: bytes
+    key: str
+    form: Form
+
+
+@dataclass(frozen=True)
+class SourcePart:
+    """A part of a source table to be read: a partition (None: all of it), seen at a snapshot."""
+
+    settings: Settings
+    table: str
+    buckets: int
+    excluded: frozenset[bytes]
+    snapshot: str | None = None
+    partition: Partition | None = None
+
+
+@dataclass(frozen=True)
+class TargetPart:
+    """A part of a collection to be read: a range of `_id` (None: all of it)."""
+
+    settings: Settings
+    table: str
+    buckets: int
+    ids: tuple[bytes, bytes | None] | None = None
+
+
+def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Fingerprints:
+    """The fingerprints of a part of the source."""
+    found = Fingerprints(part.buckets)
+    forms = forms_of(part.table, part.settings)
+    with open_snapshot(part.settings, part.snapshot) as connection:
+        for batch in _batches(connection, forms, part.partition):
+            for row in batch:
+                row_id = forms.row_id(row)
+                if row_id in part.excluded:
+                    found.skipped += 1
+                else:
+                    found.add(row_id, forms.row_form(row))
+            if on_read:
+                on_read(len(batch))
+    return found
+
+
+def target_fingerprints(part: TargetPart, on_read: Read | None = None) -> Fingerprints:
+    """The fingerprints of a part of the target."""
+    found = Fingerprints(part.buckets)
+    forms = forms_of(part.table, part.settings)
+    unread = 0
+    with connections.open_target(part.settings, bulk=True) as client:
+        for document in documents(client, forms, part.settings, part.ids):
+            found.add(identity(document), forms.document_form(document))
+            unread += 1
+            if on_read and unread == FETCH_ROWS:
+                on_read(unread)
+                unread = 0
+    if on_read and unread:
+        on_read(unread)
+    return found
+
+
+def source_rows(part: SourcePart, wanted: frozenset[int]) -> Iterator[Row]:
+    """The rows of some buckets, by reading the part once more."""
+    forms = forms_of(part.table, part.settings)
+    with open_snapshot(part.settings, part.snapshot) as connection:
+        for batch in _batches(connection, forms, part.partition):
+            for row in batch:
+                row_id = forms.row_id(row)
+                if bucket_of(row_id, part.buckets) in wanted and row_id not in part.excluded:
+                    yield Row(row_id, "/".join(forms.row_key(row)), forms.row_form(row))
+
+
+def target_rows(part: TargetPart, wanted: frozenset[int], *, by_range: bool) -> Iterator[Row]:
+    """The documents of some buckets: by ranges of `_id` where the server has that index, else by one scan."""
+    forms = forms_of(part.table, part.settings)
+    ranges = [bucket_range(bucket, part.buckets) for bucket in sorted(wanted)] if by_range else [part.ids]
+    with connections.open_target(part.settings, bulk=True) as client:
+        for ids in ranges:
+            for document in documents(client, forms, part.settings, ids):
+                row_id = identity(document)
+                if bucket_of(row_id, part.buckets) in wanted:
+                    yield Row(row_id, document_key(forms, document), forms.document_form(document))
+        if by_range:  # a document whose _id is no ObjectId lies in no range
+            for document in client[part.settings.mongodb_database][forms.table.collection.name].find(
+                {"_id": {"$not": {"$type": "objectId"}}}
+            ):
+                yield Row(identity(document), document_key(forms, document), forms.document_form(document))
+
+
+def document_key(forms: Forms, document: Mapping[str, Any]) -> str:
+    """The key that a document claims to have, for people."""
+    return "/".join(str(document.get(path, "(absent)")) for path in forms.table.collection.natural_key)
+
+
+def documents(
+    client: Any, forms: Forms, settings: Settings, ids: tuple[bytes, bytes | None] | None
+) -> Iterator[Mapping[str, Any]]:
+    """The documents of a collection, or of a range of its `_id`s, in the server's order."""
+    query: dict[str, Any] = {}
+    if ids is not None:
+        query = {"_id": {"$gte": ObjectId(ids[0]), **({"$lt": ObjectId(ids[1])} if ids[1] else {})}}
+    collection = client[settings.mongodb_database][forms.table.collection.name]
+    projection = {forms.table.collection.vector.path: 0} if forms.table.collection.vector else None
+    with collection.find(query, projection, batch_size=FETCH_ROWS) as cursor:
+        yield from cursor
+
+
+def _batches(
+    connection: psycopg.Connection[Any], forms: Forms, partition: Partition | None
+) -> Iterator[list[tuple[Any, ...]]]:
+    query = forms.select()
+    if partition is not None:
+        query += sql.SQL(" WHERE ") + partition.where(forms.table)
+    with connection.cursor(name="verification", binary=True) as cursor:
+        cursor.execute(query)
+        while batch := cursor.fetchmany(FETCH_ROWS):
+            yield batch
+
+
+def rows_by_sample(
+    connection: psycopg.Connection[Any], forms: Forms, *, rows: int, wanted: int, seed: int
+) -> list[tuple[Any, ...]]:
+    """About `wanted` rows of a table with `rows` rows, chosen at random; the same seed chooses the same rows."""
+    percent = min(100.0, 100.0 * (wanted + 5 * wanted**0.5) / max(1, rows))
+    sampled = sql.SQL(" TABLESAMPLE BERNOULLI ({}) REPEATABLE ({})").format(sql.Literal(percent), sql.Literal(seed))
+    key = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in forms.table.key)
+    order = sql.SQL(" ORDER BY hashtextextended(concat_ws('/', {}), {}) LIMIT {}").format(
+        key, sql.Literal(seed), sql.Literal(wanted)
+    )
+    with connection.cursor(binary=True) as cursor:
+        return cursor.execute(forms.select() + sampled + order).fetchall()

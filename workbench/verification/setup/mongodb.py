@@ -1,0 +1,349 @@
+"""Checks of the target: what the deployment is, what we may do there, and whether the collections are as specified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pymongo
+from pymongo.errors import OperationFailure
+
+from workbench import schema
+from workbench.models import COLLECTIONS
+from workbench.models.spec import Kind
+from workbench.settings import Settings
+from workbench.verification.setup.results import Outcome, Probe, failed, not_applicable, passed, warned
+
+UNSUPPORTED = {59, 115, 8000, 40324, 31082}
+"""CommandNotFound, CommandNotSupported, AtlasError, unknown stage, SearchNotEnabled: small tiers, other products."""
+FORBIDDEN = {13}
+MIN_VERSIONS = {7: (7, 0, 3), 8: (8, 0, 17)}
+"""7.0.3: $out into time series. 8.0.17: fixes of time-series inserts and of CVE-2025-14847."""
+MIN_HOURS_OF_OPLOG = 24
+NEEDED_ACTIONS = frozenset(
+    {"find", "insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "collMod"}
+    | {"listIndexes", "listCollections"}
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the checks look at. Facts that several checks need are asked once."""
+
+    client: pymongo.MongoClient[Any]
+    settings: Settings
+
+    @property
+    def database(self) -> Any:
+        """The target database."""
+        return self.client[self.settings.mongodb_database]
+
+    @cached_property
+    def hello(self) -> dict[str, Any]:
+        """What the server says about itself and its set."""
+        return dict(self.client.admin.command("hello"))
+
+    @cached_property
+    def build(self) -> dict[str, Any]:
+        """Version and modules."""
+        return dict(self.client.admin.command("buildInfo"))
+
+    @cached_property
+    def status(self) -> dict[str, Any]:
+        """serverStatus; small tiers return a part of it."""
+        return dict(self.client.admin.command("serverStatus"))
+
+    @property
+    def is_emulator(self) -> bool:
+        """Whether this is the embedded server rather than MongoDB."""
+        return "secantus" in self.status
+
+
+def admin(target: Target, command: str | dict[str, Any], read: Callable[[dict[str, Any]], Outcome]) -> Outcome:
+    """What `read` makes of a command's answer; where the server does not answer, why not."""
+    try:
+        return read(dict(target.client.admin.command(command)))
+    except OperationFailure as error:
+        name = command if isinstance(command, str) else next(iter(command))
+        if error.code in UNSUPPORTED:
+            return not_applicable(f"this deployment does not support {name} (code {error.code})")
+        if error.code in FORBIDDEN:
+            return not_applicable(f"the user may not run {name} (code {error.code})")
+        raise
+
+
+def _connection(target: Target) -> Outcome:
+    target.client.admin.command("ping")
+    address = target.client.address
+    uri = target.settings.mongodb_uri.get_secret_value() if target.settings.mongodb_uri else ""
+    encrypted = target.settings.tls or target.settings.tls_ca_file or uri.startswith("mongodb+srv") or "tls=true" in uri
+    insecure = next((word for word in ("tlsallowinvalid", "tlsinsecure", "ssl_cert_reqs") if word in uri.lower()), "")
+    host = str(address[0]) if address else "?"
+    if insecure:
+        return failed(f"the URI switches certificate checks off ({insecure}...)", "Remove the option from the URI.")
+    if encrypted:
+        return passed(f"{host} answers over TLS")
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return passed(f"{host} answers; loopback needs no TLS")
+    return warned(f"{host} answers without TLS", "Set WORKBENCH_TLS=true, or use mongodb+srv.")
+
+
+def _version(target: Target) -> Outcome:
+    version = tuple(target.build["versionArray"][:3])
+    text = f"version {target.build['version']}"
+    if target.is_emulator:
+        return warned(
+            f"SecantusDB, an emulator, that speaks like {text}", "Fit for trials; migrate for good into MongoDB."
+        )
+    if "modules" not in target.build:
+        return warned(f"{text}, not a product of MongoDB's", "DocumentDB and CosmosDB differ in many ways: test them.")
+    needed = MIN_VERSIONS.get(version[0], (7, 0, 3))
+    if version < needed:
+        wanted = ".".join(map(str, needed))
+        return failed(f"{text} is older than {wanted}", f"Upgrade to {wanted} or later.")
+    return passed(f"MongoDB {text}{', Enterprise' if 'enterprise' in target.build['modules'] else ''}")
+
+
+def _topology(target: Target) -> Outcome:
+    if target.hello.get("msg") == "isdbgrid":
+        return passed("sharded cluster, by mongos")
+    if not target.hello.get("setName"):
+        return failed("a standalone server", "Make it a replica set of one: transactions and retries need one.")
+    members = len(target.hello.get("hosts", []))
+    if members == 1 and not target.is_emulator:
+        return warned("a replica set with one member", "Fit for trials; use three members where data must last.")
+    return passed(f"replica set {target.hello['setName']} with {members} members, primary reached")
+
+
+def _compatibility(target: Target) -> Outcome:
+    def read(answer: dict[str, Any]) -> Outcome:
+        found = answer["featureCompatibilityVersion"]["version"]
+        if target.build["version"].startswith(f"{found}."):
+            return passed(f"feature compatibility version {found}")
+        return warned(
+            f"feature compatibility version {found} on server {target.build['version']}",
+            "Finish the upgrade with setFeatureCompatibilityVersion.",
+        )
+
+    return admin(target, {"getParameter": 1, "featureCompatibilityVersion": 1}, read)
+
+
+def _privileges(target: Target) -> Outcome:
+    def read(answer: dict[str, Any]) -> Outcome:
+        users = answer["authInfo"]["authenticatedUsers"]
+        if not users:
+            return warned("the server asks for no password", "Switch access control on.")
+        privileges = answer["authInfo"].get("authenticatedUserPrivileges") or []
+        if not privileges:
+            roles = ", ".join(role["role"] for role in answer["authInfo"]["authenticatedUserRoles"])
+            return passed(f"roles {roles}; the server lists no single actions, the canary write tries them")
+        ours = (target.settings.mongodb_database, "")
+        allowed = {
+            action
+            for privilege in privileges
+            if privilege["resource"].get("anyResource") or privilege["resource"].get("db") in ours
+            for action in privilege["actions"]
+        }
+        missing = sorted(NEEDED_ACTIONS - allowed) if "anyAction" not in allowed else []
+        if missing:
+            return failed(f"missing: {', '.join(missing)}", "Grant readWrite and dbAdmin on the target database.")
+        return passed(f"all {len(NEEDED_ACTIONS)} actions that are needed")
+
+    return admin(target, {"connectionStatus": 1, "showPrivileges": True}, read)
+
+
+def _limits(target: Target) -> Outcome:
+    sizes = {name: target.hello.get(name) for name in ("maxBsonObjectSize", "maxMessageSizeBytes", "maxWriteBatchSize")}
+    if target.settings.batch_rows > (sizes["maxWriteBatchSize"] or 0):
+        return failed(f"batches of {target.settings.batch_rows:,}", "Lower WORKBENCH_BATCH_ROWS below the limit.")
+    return passed(
+        f"documents of {sizes['maxBsonObjectSize']:,} bytes, batches of {sizes['maxWriteBatchSize']:,}, "
+        f"messages of {sizes['maxMessageSizeBytes']:,} bytes"
+    )
+
+
+def _connections(target: Target) -> Outcome:
+    found = target.status.get("connections") or {}
+    if target.is_emulator or "available" not in found:
+        return not_applicable("the server does not tell how many connections are left")
+    needed = target.settings.workers * 2 + target.settings.max_pool_size
+    if found["available"] < needed:
+        return failed(f"{found['available']:,} connections left, {needed:,} needed", "Lower WORKBENCH_MAX_POOL_SIZE.")
+    return passed(f"{found['available']:,} connections left, {needed:,} needed at most")
+
+
+def _write_concern(target: Target) -> Outcome:
+    own = target.settings.write_concern
+
+    def read(answer: dict[str, Any]) -> Outcome:
+        default = answer.get("defaultWriteConcern", {}).get("w", "majority")
+        if own != "majority":
+            return warned(
+                f"WORKBENCH_WRITE_CONCERN is {own}: what was acknowledged can be lost at a failover", "Use majority."
+            )
+        return passed(f"ours is majority, the cluster's default is {default}")
+
+    outcome = admin(target, "getDefaultRWConcern", read)
+    return passed("ours is majority") if outcome.status == "not_applicable" and own == "majority" else outcome
+
+
+def _replication(target: Target) -> Outcome:
+    def read(answer: dict[str, Any]) -> Outcome:
+        members = answer["members"]
+        unwell = [member["name"] for member in members if member.get("health") != 1]
+        if unwell:
+            return failed(f"members that do not answer: {', '.join(unwell)}", "Mend the replica set first.")
+        times = [member["optimeDate"] for member in members if member.get("optimeDate")]
+        lag = (max(times) - min(times)).total_seconds() if times else 0.0
+        if lag > 30:
+            return warned(f"a member is {lag:.0f} s behind", "Wait until it has caught up, or writes will wait for it.")
+        return passed(f"{len(members)} members, greatest lag {lag:.0f} s")
+
+    if target.hello.get("msg") == "isdbgrid":
+        return not_applicable("asked of each shard's set, not of mongos")
+    return admin(target, "replSetGetStatus", read)
+
+
+def _oplog(target: Target) -> Outcome:
+    oplog = target.client["local"]["oplog.rs"]
+    try:
+        first, last = (oplog.find_one(sort=[("$natural", order)], projection={"ts": 1}) for order in (1, -1))
+    except OperationFailure as error:
+        return not_applicable(f"the oplog cannot be read (code {error.code})")
+    if not first or not last or target.is_emulator:
+        return not_applicable("there is no oplog")
+    hours = (last["ts"].time - first["ts"].time) / 3600
+    if hours < MIN_HOURS_OF_OPLOG:
+        return warned(f"the oplog covers {hours:.1f} h", "Enlarge it: a bulk load shortens the time it covers.")
+    return passed(f"the oplog covers {hours:.0f} h")
+
+
+def _sharding(target: Target) -> Outcome:
+    if target.hello.get("msg") != "isdbgrid":
+        return not_applicable("not a sharded cluster")
+
+    def read(answer: dict[str, Any]) -> Outcome:
+        shards = len(answer["shards"])
+        sharded = {
+            entry["_id"].split(".", 1)[1]
+            for entry in target.client["config"]["collections"].find(
+                {"_id": {"$regex": f"^{target.settings.mongodb_database}\\."}}
+            )
+        }
+        missing = [spec.name for spec in COLLECTIONS.values() if spec.name not in sharded]
+        if missing:
+            return warned(
+                f"{shards} shards; not sharded: {', '.join(missing)}",
+                "Shard and pre-split the large ones before the load.",
+            )
+        return passed(f"{shards} shards, all collections sharded")
+
+    return admin(target, "listShards", read)
+
+
+def _disk(target: Target) -> Outcome:
+    found = dict(target.database.command("dbStats"))
+    if not found.get("fsTotalSize"):
+        return not_applicable("the server does not tell how much disk is left")
+    free, used = found["fsTotalSize"] - found["fsUsedSize"], found.get("totalSize", 0)
+    text = f"{free / 2**30:,.1f} GiB free, the database uses {used / 2**30:,.1f} GiB"
+    return passed(text) if free > 2 * 2**30 else failed(text, "Free at least 2.5 times the size of the source.")
+
+
+def _collections(target: Target) -> Outcome:
+    planned = schema.plan(target.database, target.settings)
+    if planned.conflicts:
+        return failed(
+            "; ".join(map(str, planned.conflicts))[:500], "Resolve the conflicts; see `workbench schema --plan`."
+        )
+    missing = [step for step in planned.steps if step.action is not schema.Action.CREATE_INDEX]
+    if missing:
+        names = ", ".join(sorted({f"{step.action} {step.collection}" for step in missing})[:6])
+        return warned(
+            f"{len(missing)} steps missing: {names}", "Run `workbench schema`, or the migration, which does it."
+        )
+    return passed(f"{len(COLLECTIONS)} collections with their options and validators")
+
+
+def _indexes(target: Target) -> Outcome:
+    planned = schema.plan(target.database, target.settings)
+    missing = [step for step in planned.steps if step.action is schema.Action.CREATE_INDEX]
+    total = sum(len(spec.indexes) for spec in COLLECTIONS.values())
+    if missing:
+        names = ", ".join(f"{step.collection}.{step.subject}" for step in missing[:4])
+        return warned(f"{len(missing)} of {total} indexes missing: {names}", "Run `workbench schema`.")
+    return passed(f"{total} indexes as specified")
+
+
+def _index_builds(target: Target) -> Outcome:
+    stage: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True}}, {"$match": {"msg": {"$regex": "^Index Build"}}}]
+    try:
+        building = list(target.client.admin.aggregate(stage))
+    except OperationFailure as error:
+        return not_applicable(f"running operations cannot be seen (code {error.code})")
+    if building:
+        return warned(f"{len(building)} index builds are running", "Wait: a load beside an index build is slow.")
+    return passed("no index build is running")
+
+
+def _time_series_options(target: Target) -> Outcome:
+    series = [spec for spec in COLLECTIONS.values() if spec.kind is Kind.TIME_SERIES]
+    existing = {info["name"]: info for info in target.database.list_collections()}
+    wrong = []
+    for spec in series:
+        options = existing.get(spec.name, {}).get("options", {}).get("timeseries")
+        if spec.time_series and options:
+            granularity = getattr(target.settings, spec.time_series.granularity_setting)
+            wanted = (spec.time_series.time_field, spec.time_series.meta_field, granularity)
+            found = tuple(options.get(name) for name in ("timeField", "metaField", "granularity"))
+            wrong += [f"{spec.name}: {found}, expected {wanted}"] if found != wanted else []
+    if wrong:
+        return failed("; ".join(wrong), "Load into a new collection, or change the setting.")
+    there = sum(spec.name in existing for spec in series)
+    return passed(f"{there} of {len(series)} time series exist, with their time field, meta field and granularity")
+
+
+def _vector_search(target: Target) -> Outcome:
+    name, path = next((spec.name, spec.vector.path) for spec in COLLECTIONS.values() if spec.vector)
+    try:
+        found = list(target.database[name].list_search_indexes(target.settings.vector_index))
+    except OperationFailure as error:
+        if error.code in schema.SEARCH_UNAVAILABLE:
+            return not_applicable(f"no vector search here (code {error.code}); exact search is used instead")
+        raise
+    if not found:
+        return warned(f"no search index {target.settings.vector_index}", "Run `workbench schema` after the load.")
+    state = found[0].get("status")
+    if not found[0].get("queryable") or state != "READY":
+        return warned(f"the search index is {state}", "Wait until it is READY; building takes minutes.")
+    vector = (target.database[name].find_one({path: {"$ne": None}}) or {}).get(path)
+    if vector is None:
+        return warned("the search index is READY, but there is no document to search for", "Migrate first.")
+    stage = {"index": target.settings.vector_index, "path": path, "queryVector": vector}
+    hits = list(target.database[name].aggregate([{"$vectorSearch": {**stage, "numCandidates": 20, "limit": 1}}]))
+    if not hits:  # a wrong index name or vector type returns nothing rather than an error
+        return failed("a stored vector does not find itself", "Compare the index definition with the stored vectors.")
+    return passed("the search index is READY, and a stored vector finds a document")
+
+
+CHECKS = (
+    Probe("connection and TLS", _connection),
+    Probe("product and version", _version),
+    Probe("topology", _topology),
+    Probe("feature compatibility", _compatibility),
+    Probe("privileges", _privileges),
+    Probe("limits", _limits),
+    Probe("connections left", _connections),
+    Probe("write concern", _write_concern),
+    Probe("replication", _replication),
+    Probe("oplog window", _oplog),
+    Probe("sharding", _sharding),
+    Probe("disk", _disk),
+    Probe("collections and options", _collections),
+    Probe("indexes", _indexes),
+    Probe("index builds", _index_builds),
+    Probe("time-series options", _time_series_options),
+    Probe("vector search", _vector_search),
+)
