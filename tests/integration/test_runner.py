@@ -285,3 +285,9 @@ def test_a_second_refresh_of_stored_outputs_changes_nothing(tmp_path: Path) -> N
     assert [cell.execution_count for cell in cells[1:]] == [1, 2]
     assert cells[1].outputs[0].data["text/plain"] == "'silent'"
     assert cells[2].outputs == []
+
+
+def test_a_notebook_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = write_notebook(tmp_path, "n", "# N")
+    with pytest.raises(ValueError, match="only once"):
+        run_series("n", [(path, {}), (path, {})], reports_dir=tmp_path / "r", title="N")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import ConfigurationError
+from workbench.reporting import RUN_DIR_VARIABLE
 from workbench.reporting.parameters import Parameter, describe, read_cells
 
 ACCESS = ("read-only", "writes")
@@ -92,16 +94,24 @@ def catalogue(folder: Path | None = None) -> list[NotebookFacts]:
 
 
 def catalogue_html(folder: Path | None = None) -> str:
-    """The catalogue as an HTML table: question and purpose, inputs, access, duration; names open the notebooks."""
+    """The catalogue as an HTML table: question and purpose, inputs, access, duration.
+
+    In JupyterLab the names open the notebooks; a report stands elsewhere and has no links.
+    """
+    linked = not os.environ.get(RUN_DIR_VARIABLE)
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("notebook", "question", "inputs", "access", "duration"))
     rows = "".join(
-        f'<tr><th scope="row"><a href="{escape(f.path.name)}">{escape(f.name)}</a></th>'
+        f'<tr><th scope="row">{_link(f) if linked else escape(f.name)}</th>'
         f"<td><strong>{escape(f.title)}</strong><br>{escape(f.purpose)}</td>"
         f"<td>{escape(', '.join(p.name for p in f.parameters)) or '–'}</td>"
         f"<td>{escape(f.access) or 'not stated'}</td><td>{escape(f.duration) or 'not stated'}</td></tr>"
         for f in catalogue(folder)
     )
     return f'<table class="wb-table"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _link(facts: NotebookFacts) -> str:
+    return f'<a href="{escape(facts.path.name)}">{escape(facts.name)}</a>'
 
 
 def _source(cell: dict[str, Any]) -> str:

@@ -23,14 +23,12 @@ def check_environment() -> pd.DataFrame:
 
 def environment_verdict(checks: pd.DataFrame) -> Verdict:
     """Good if no check failed; a warning names what only some notebooks need."""
-    failed = checks[checks["status"] == "failed"]
+    failed, passed = (checks[checks["status"] == status] for status in ("failed", "passed"))
     if len(failed):
-        return verdict(
-            "wanting", "This environment needs a change.", number=len(failed), unit="checks", failures=failed
-        )
-    return verdict(
-        "good", "This environment can run the notebooks.", number=len(checks), unit="checks passed or warned"
-    )
+        found = "This environment needs a change."
+        return verdict("wanting", found, number=len(failed), unit="failed checks", failures=failed)
+    unit = f"of {len(checks)} checks passed"
+    return verdict("good", "This environment can run the notebooks.", number=len(passed), unit=unit)
 
 
 def _python() -> tuple[str, str, str, str]:

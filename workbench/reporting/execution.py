@@ -23,9 +23,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbench.errors import ParameterError
 from workbench.progress import MODE_VARIABLE
-from workbench.reporting import html
+from workbench.reporting import RUN_DIR_VARIABLE, html
 from workbench.reporting.kernel import ENGINE, Session
-from workbench.reporting.notebook import DATA_FOLDER, RUN_DIR_VARIABLE, VERDICT_FILE, VERSIONS_FILE
+from workbench.reporting.notebook import DATA_FOLDER, VERDICT_FILE, VERSIONS_FILE
 from workbench.reporting.parameters import Parameter, describe, validate
 from workbench.reporting.provenance import package_versions
 from workbench.reporting.runs import NotebookRun, utc_now

@@ -178,7 +178,12 @@ def _summary(run: NotebookRun) -> str:
 
 
 def _provenance(run: NotebookRun, parameters: Sequence[Parameter]) -> str:
-    facts = {"started": run.started_at, "took": f"{run.seconds:.1f} s", "command": run.rerun_command, **run.versions}
+    facts = {
+        "started": f"{run.started_at[:19].replace('T', ' ')} UTC",
+        "took": f"{run.seconds:.1f} s",
+        "command": run.rerun_command,
+        **run.versions,
+    }
     rows = [
         (
             p.name,

@@ -61,7 +61,7 @@ def _row(run: RunRecord, older: RunRecord | None, newer: RunRecord | None) -> st
     number = f"{cell_text(run.number)} {escape(run.unit)}" if run.number is not None else "–"
     return (
         f'<tr id="{escape(run.id)}"><th scope="row"><time datetime="{escape(run.started_at)}">'
-        f"{escape(run.started_at.replace('T', ' ').rstrip('Z'))}</time></th>"
+        f"{escape(run.started_at[:19].replace('T', ' '))}</time></th>"
         f"<td><strong>{escape(run.title or run.name)}</strong>"
         f'<div class="wb-small">{escape(run.name)} {" ".join(links)}</div></td>'
         f'<td>{state_html(run.shown_state)}<div class="wb-small">{escape(run.headline[:240])}</div></td>'

@@ -22,10 +22,10 @@ import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from workbench.reporting import RUN_DIR_VARIABLE
 from workbench.reporting.states import look_of
 from workbench.reporting.tables import cell_text, table_html, write_csv
 
-RUN_DIR_VARIABLE = "WORKBENCH_RUN_DIR"
 VERDICT_FILE = "verdict.json"
 VERSIONS_FILE = "versions.json"
 DATA_FOLDER = "data"

@@ -11,8 +11,8 @@ from nbclient.exceptions import CellExecutionError
 
 from workbench.errors import NotebookError
 from workbench.progress import MODE_VARIABLE
+from workbench.reporting import RUN_DIR_VARIABLE
 from workbench.reporting.kernel import private_kernel
-from workbench.reporting.notebook import RUN_DIR_VARIABLE
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 UNCOMPARED_TAG = "nbval-ignore-output"

@@ -64,6 +64,8 @@ def run_series(
         ConfigurationError: A notebook cannot be read, or `reports_dir` cannot be used.
         NotebookError: A file of the run could not be written, for instance on a full disk.
     """
+    if len({path.stem for path, _ in notebooks}) < len(notebooks):
+        raise ValueError("A notebook can be in a series only once: its files would be overwritten.")
     for path, given in notebooks:
         checked_parameters(path, describe(path), given, secrets)
     record = _new_record(name, title, notebooks, reports_dir, rerun)
@@ -96,8 +98,8 @@ def _new_record(
     name: str, title: str, notebooks: Sequence[tuple[Path, Mapping[str, object]]], reports_dir: Path, rerun: str
 ) -> RunRecord:
     started_at = utc_now()
-    stamp = re.sub(r"[-:]", "", started_at)
-    identity = f"{stamp}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{random.token_hex(2)}"
+    stamp = re.sub(r"[-:]", "", started_at[:19])
+    identity = f"{stamp}Z-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{random.token_hex(2)}"
     folder = reports_dir / identity
     try:
         folder.mkdir(parents=True)
