@@ -12,6 +12,7 @@ from workbench.errors import ConfigurationError
 from workbench.migration import executors, pipeline
 from workbench.migration.console import MigrationConsole
 from workbench.migration.ledger import Ledger
+from workbench.migration.results import TableResult
 from workbench.migration.tables import TABLES
 from workbench.settings import configure_logging, load_settings
 
@@ -75,7 +76,7 @@ def _ledger_call(table: str, verb: str) -> None:
     typer.echo(f"{table}: {verb}d.")
 
 
-def table_lines(results: Iterable[pipeline.TableResult]) -> list[str]:
+def table_lines(results: Iterable[TableResult]) -> list[str]:
     """The account of each table as aligned text."""
     lines = [
         f"{'table':<26}{'source':>11}{'read':>11}{'written':>11}{'there':>11}{'quarantined':>13}  partitions",

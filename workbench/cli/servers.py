@@ -43,7 +43,7 @@ def status(data_dir: DataDir = None) -> None:
     from workbench import connections
     from workbench.cli.migrate import table_lines
     from workbench.migration.ledger import Ledger
-    from workbench.migration.pipeline import stored_results
+    from workbench.migration.results import stored_results
 
     settings = load_settings()
     configure_logging(settings)

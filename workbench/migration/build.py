@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson import CodecOptions, ObjectId
@@ -20,8 +20,7 @@ from workbench.similarity.embedder import Embedder, to_binary
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """One validated document: its `_id`, its BSON, and the row it came from."""
 
     id: ObjectId

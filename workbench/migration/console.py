@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from workbench.migration.pipeline import Progress
+from workbench.migration.results import Progress
 from workbench.progress import progress
 
 _TITLES = {"rows": ("migrate", "rows"), "schema": ("indexes and validators", "steps")}

@@ -6,24 +6,27 @@ each partition's state is in the ledger before its first write, and loading one 
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from itertools import count
-from typing import Any, Literal, Self
+from typing import Any
 
 import psycopg
+from psycopg import errors
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from workbench import connections, schema
-from workbench.errors import ConfigurationError, MigrationError, SourceUnavailable
-from workbench.migration import extract
+from workbench.errors import ConfigurationError, MigrationError, SourceUnavailable, WorkbenchError
+from workbench.migration import extract, fence
 from workbench.migration.executors import local_processes
-from workbench.migration.ledger import Counts, Ledger, Seconds, State
+from workbench.migration.ledger import Ledger, State
 from workbench.migration.partition import Partition, plan_partitions
+from workbench.migration.results import MigrationResult, Progress, TableResult
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.table import Table
 from workbench.migration.worker import Job, PartitionResult, run_partition
@@ -36,94 +39,6 @@ _MAPPING_VERSION = 1
 _MAX_RESTARTS = 5
 _POLL_SECONDS = 1.0
 ExecutorFactory = Callable[[Settings], Executor]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the caller may show while a migration runs.
-
-    Attributes:
-        stage: `rows` while partitions are loaded, `schema` while indexes are built.
-        done: rows or steps that are done, of `total`.
-        note: a sentence worth a line of its own, or empty.
-    """
-
-    stage: Literal["rows", "schema"]
-    done: int
-    total: int
-    note: str = ""
-
-
-@dataclass
-class TableResult:
-    """What became of one table: the sum of its partitions, beside PostgreSQL's own count of its rows."""
-
-    table: str
-    source_rows: int = 0
-    counts: Counts = field(default_factory=Counts)
-    seconds: Seconds = field(default_factory=Seconds)
-    partitions: int = 0
-    done: int = 0
-    retries: int = 0
-    paused: bool = False
-    errors: list[str] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every partition is done and every row of the source is accounted for."""
-        return self.done == self.partitions and self.counts.balanced and self.counts.read == self.source_rows
-
-    def as_dict(self) -> dict[str, Any]:
-        """As the ledger and the reports show it."""
-        return {
-            "table": self.table,
-            "source_rows": self.source_rows,
-            "written": self.counts.written,
-            **asdict(self.counts),
-            **{f"{stage}_seconds": seconds for stage, seconds in asdict(self.seconds).items()},
-            "partitions": self.partitions,
-            "done": self.done,
-            "retries": self.retries,
-            "paused": self.paused,
-            "complete": self.complete,
-            "errors": list(self.errors),
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """The result that `as_dict` gave to the ledger."""
-        names = ("table", "source_rows", "partitions", "done", "retries", "paused", "errors")
-        seconds = {stage.name: stored[f"{stage.name}_seconds"] for stage in fields(Seconds)}
-        return cls(**{name: stored[name] for name in names}, counts=Counts.of(stored), seconds=Seconds(**seconds))
-
-
-@dataclass(frozen=True)
-class MigrationResult:
-    """What became of a run."""
-
-    run_id: str
-    dry_run: bool
-    tables: dict[str, TableResult]
-    elapsed_seconds: float
-    load_seconds: float
-    schema_seconds: float
-
-    @property
-    def complete(self) -> bool:
-        """Whether every table is complete."""
-        return all(table.complete for table in self.tables.values())
-
-    @property
-    def counts(self) -> Counts:
-        """The sum over the tables."""
-        return sum((table.counts for table in self.tables.values()), Counts())
-
-    @property
-    def state(self) -> State:
-        """The state of the run as the ledger has it."""
-        if self.complete:
-            return State.DONE
-        return State.PAUSED if any(table.paused for table in self.tables.values()) else State.FAILED
 
 
 def migrate(
@@ -156,7 +71,17 @@ def migrate(
     chosen = _chosen(tables)
     with connections.open_target(settings, bulk=True) as client:
         run = _Run(settings, client[settings.mongodb_database], chosen, dry_run, rows_per_second, on_progress)
-        return run.to_end(executor)
+        try:
+            return run.to_end(executor)
+        except PyMongoError as error:
+            raise connections.translate_target_error(error) from None  # the error may quote documents
+        except (errors.UndefinedTable, errors.UndefinedColumn) as error:
+            raise ConfigurationError(
+                f"The source's schema {settings.source_schema} is not the expected one: {error.diag.message_primary}.",
+                todo="Check WORKBENCH_DATABASE_URL and WORKBENCH_SOURCE_SCHEMA.",
+            ) from None
+        except psycopg.Error as error:
+            raise SourceUnavailable(f"PostgreSQL ended the work ({type(error).__name__}): {error}.") from None
 
 
 def _chosen(names: Iterable[str] | None) -> list[Table]:
@@ -167,17 +92,21 @@ def _chosen(names: Iterable[str] | None) -> list[Table]:
     return [table for name, table in TABLES.items() if name in wanted]
 
 
-def stored_results(ledger: Ledger) -> list[TableResult]:
-    """The results of the newest run, as the ledger has them; empty while none has ended."""
-    run = ledger.last_run() or {}
-    return [TableResult.from_dict(table) for table in run.get("results", ())]
-
-
 def mapping_id(settings: Settings, table: Table) -> str:
     """Identifies what turns a row of the table into a document: columns, rule of tenancy, embedder."""
     embedder = embedder_for(settings).name if table.collection.vector else ""
     facts = (_MAPPING_VERSION, table.columns, settings.tenancy_rule, settings.default_tenant, embedder)
     return blake2b(repr(facts).encode(), digest_size=8).hexdigest()
+
+
+def _result(future: Future[PartitionResult]) -> PartitionResult:
+    """What a worker returned. `run_partition` hardly raises: other errors mean that the executor lost the task."""
+    try:
+        return future.result()
+    except (WorkbenchError, BrokenExecutor):
+        raise
+    except Exception as error:
+        raise BrokenExecutor(f"{type(error).__name__}: {error}") from error
 
 
 class _Run:
@@ -199,40 +128,54 @@ class _Run:
         self.share = rows_per_second / self.workers
         self.on_progress = on_progress or (lambda progress: None)
         self.results: dict[str, TableResult] = {}
-        self.empty = {table.name: database[table.collection.name].find_one({}, {"_id": 1}) is None for table in tables}
+        self.empty: dict[str, bool] = {}
+        self.started_at = utc_now()
+        self.recorded = False
 
     def to_end(self, executor: ExecutorFactory) -> MigrationResult:
         began = time.perf_counter()
-        if not self.dry_run:
-            collections = [table.collection for table in self.tables]
-            plan = schema.plan(self.database, self.settings, phase=schema.Phase.LOAD, collections=collections)
-            schema.apply(self.database, plan)
-            self.ledger.save_run(
-                self.run_id,
-                state=State.STARTED.value,
-                started_at=utc_now(),
-                tables=[table.name for table in self.tables],
-                settings={name: getattr(self.settings, name) for name in ("batch_rows", "partition_rows", "workers")},
-            )
         try:
             self._load_under_one_snapshot(executor)
-        except BaseException as error:
+            loaded = time.perf_counter()
             if not self.dry_run:
-                state = State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
-                self._save(state)
+                self._durably(self._finish_schema)
+        except BaseException as error:
+            if self.recorded:
+                with contextlib.suppress(PyMongoError):
+                    self._save(State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED)
             raise
-        loaded = time.perf_counter()
-        if not self.dry_run:
-            self._finish_schema()
         ended = time.perf_counter()
         result = MigrationResult(self.run_id, self.dry_run, self.results, ended - began, loaded - began, ended - loaded)
         if not self.dry_run:
             self._save(result.state, load_seconds=loaded - began, schema_seconds=ended - loaded)
         return result
 
+    def _durably(self, action: Callable[[], None]) -> None:
+        """Run an action that can be repeated until the target does not restart, and so perhaps forget it, meanwhile."""
+        for _ in range(_MAX_RESTARTS):
+            incarnation = connections.server_incarnation(self.database.client)
+            action()
+            self._save(State.STARTED)  # journalled, and with it all that this server acknowledged before
+            if connections.server_incarnation(self.database.client) == incarnation:
+                return
+        raise MigrationError("The target restarted again and again.", todo="Look into its log.")
+
+    def _prepare(self) -> None:
+        collections = [table.collection for table in self.tables]
+        plan = schema.plan(self.database, self.settings, phase=schema.Phase.LOAD, collections=collections)
+        schema.apply(self.database, plan)
+        self.recorded = True
+        self.ledger.save_run(
+            self.run_id,
+            started_at=self.started_at,
+            tables=[table.name for table in self.tables],
+            settings={name: getattr(self.settings, name) for name in ("batch_rows", "partition_rows", "workers")},
+        )
+
     def _save(self, state: State, **facts: Any) -> None:
         tables = [table.as_dict() for table in self.results.values()]
-        self.ledger.save_run(self.run_id, state=state.value, ended_at=utc_now(), results=tables, **facts)
+        ended_at = None if state == State.STARTED else utc_now()
+        self.ledger.save_run(self.run_id, state=state.value, ended_at=ended_at, results=tables, **facts)
 
     def _finish_schema(self) -> None:
         collections = [table.collection for table in self.tables]
@@ -259,7 +202,9 @@ class _Run:
             try:
                 with extract.open_snapshot(self.settings, None) as exporter:
                     snapshot = extract.export_snapshot(exporter)
-                    self._lock(exporter)
+                    if not self.dry_run:
+                        fence.claim(exporter, self.settings, self._note)
+                        self._durably(self._prepare)
                     partitions = self._plan(exporter)
                     if self._run_partitions(executor, partitions, snapshot):
                         return
@@ -271,15 +216,12 @@ class _Run:
             self._note("the source's snapshot was lost: checking all partitions under a new one")
         raise MigrationError("PostgreSQL lost the snapshot again and again.", todo="Run the same command later.")
 
-    def _lock(self, exporter: psycopg.Connection[Any]) -> None:
-        number = int.from_bytes(blake2b(self.settings.mongodb_database.encode(), digest_size=7).digest(), "big")
-        row = exporter.execute("SELECT pg_try_advisory_xact_lock(%s)", [number]).fetchone()
-        if not (row and row[0]) and not self.dry_run:
-            raise MigrationError("Another migration into this target is running.", todo="Wait for it, or stop it.")
-
     def _plan(self, source: psycopg.Connection[Any]) -> list[Partition]:
         partitions: list[Partition] = []
         for table in self.tables:
+            if table.name not in self.empty:
+                collection = self.database[table.collection.name]
+                self.empty[table.name] = collection.find_one({}, {"_id": 1}) is None
             if self.ledger.is_planned(table.name):
                 planned = self.ledger.plan_of(table.name)
             else:
@@ -296,15 +238,17 @@ class _Run:
     def _run_partitions(self, executor: ExecutorFactory, partitions: list[Partition], snapshot: str) -> bool:
         """Run all partitions; False if the snapshot was lost on the way."""
         left = {partition.id: partition for partition in partitions}
+        cause = ""
         for _ in range(_MAX_RESTARTS):
             pool = executor(self.settings.model_copy(update={"workers": self.workers}))
             try:
                 with pool:
                     return self._drain(pool, left, snapshot)
-            except BrokenExecutor:
+            except BrokenExecutor as error:
+                cause = str(error)
                 self._note(f"a worker died; {len(left)} partitions are left, starting new workers")
         raise MigrationError(
-            f"Worker processes died {_MAX_RESTARTS} times, last with {len(left)} partitions left.",
+            f"Worker processes died {_MAX_RESTARTS} times, last with {len(left)} partitions left ({cause[:200]}).",
             todo="Look for the out-of-memory killer in the system's log; lower WORKBENCH_BATCH_ROWS or WORKERS.",
         )
 
@@ -326,7 +270,7 @@ class _Run:
                 done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     partition = running.pop(future)
-                    result = future.result()
+                    result = _result(future)
                     if result.snapshot_lost:
                         return False
                     del left[partition.id]

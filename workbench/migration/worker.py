@@ -13,7 +13,7 @@ from pymongo.collection import Collection as MongoCollection
 
 from workbench import connections, faults
 from workbench.errors import SnapshotLost, UnavailableError, WorkbenchError
-from workbench.migration import extract, load
+from workbench.migration import extract, fence, load
 from workbench.migration.build import Rejected, build_batch
 from workbench.migration.ledger import Counts, Ledger, Seconds, State
 from workbench.migration.load import Written
@@ -126,6 +126,8 @@ def _attempt(job: Job) -> PartitionResult:
         extract.open_snapshot(settings, job.snapshot) as source,
         connections.open_target(settings, bulk=True) as client,
     ):
+        if not job.dry_run:
+            fence.enter(source, settings)
         database = client[settings.mongodb_database]
         ledger, quarantine = Ledger(database), Quarantine(database)
         known = ledger.get(job.partition)

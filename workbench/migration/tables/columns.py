@@ -55,8 +55,11 @@ class Notes:
 
     def __init__(self, provenance: Mapping[str, Any] | None = None, rules: Rules = frozenset()) -> None:
         self.rules = rules
-        self.micros: dict[str, int] = dict((provenance or {}).get("micros") or {})
-        self.exact: dict[str, str] = dict((provenance or {}).get("exact") or {})
+        self.micros: dict[str, int] = {}
+        self.exact: dict[str, str] = {}
+        if provenance:
+            self.micros.update(provenance.get("micros") or {})
+            self.exact.update(provenance.get("exact") or {})
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Column:
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "_parent", parent)
         object.__setattr__(self, "_leaf", leaf)
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether `load` does no more than to put the value, unchanged, into a field of the first level."""
+        return type(self).load is Column.load and "." not in self.path
 
     def load(self, value: Any, fields: Fields, notes: Notes) -> None:
         """Put a source value into the fields of a document."""
@@ -175,7 +183,7 @@ class Instant(Column):
         micros = value % 1000
         if micros:
             notes.micros[self.path] = micros
-        self._put(EPOCH + timedelta(microseconds=value - micros), fields)
+        self._put(EPOCH + timedelta(0, 0, value - micros), fields)
 
     def dump(self, document: Mapping[str, Any], notes: Notes) -> int | None:
         exact = notes.exact.get(self.path)

@@ -15,6 +15,7 @@ from workbench.models.spec import Collection
 from workbench.settings import Settings, TenancyRule
 
 Row = Sequence[Any]
+Load = Callable[[Any, Fields, Notes], None]
 _REASONS = {
     "enum": "not_allowed_value",
     "greater_than_equal": "out_of_range",
@@ -70,17 +71,20 @@ class Table:
     checks: tuple[Check, ...] = ()
     derive: Callable[[Fields], None] | None = None
     _parents: tuple[str, ...] = field(init=False, repr=False)
-    _extra_paths: tuple[tuple[str, str], ...] = field(init=False, repr=False)
+    _copied: tuple[tuple[int, str], ...] = field(init=False, repr=False)
+    _loaded: tuple[tuple[int, Load], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        paths = [column.path for column in self.columns] + [extra.path for extra in self.extras]
         extra_paths = [extra.path for extra in self.extras]
         if not self.has_tenant:
             extra_paths.append(self.collection.tenant_path)
-        parents = dict.fromkeys(path.split(".")[0] for path in [*paths, *extra_paths] if "." in path)
-        split = tuple((path.rpartition(".")[0], path.rpartition(".")[2]) for path in extra_paths)
+        columns = [*self.columns, *(Column(path) for path in extra_paths)]
+        copied = {index: column.path for index, column in enumerate(columns) if column.is_copied}
+        loaded = {index: column.load for index, column in enumerate(columns) if index not in copied}
+        parents = dict.fromkeys(column.path.split(".")[0] for column in columns if "." in column.path)
         object.__setattr__(self, "_parents", tuple(parents))
-        object.__setattr__(self, "_extra_paths", split)
+        object.__setattr__(self, "_copied", tuple(copied.items()))
+        object.__setattr__(self, "_loaded", tuple(loaded.items()))
 
     @property
     def name(self) -> str:
@@ -130,21 +134,19 @@ class Table:
         Raises:
             RowProblem: a value cannot become part of a document, or a rule across rows is broken.
         """
-        broken = row[-1]
-        reason, _, name = (broken or "").partition(" ")
-        if broken is not None and f"accept-{reason}" not in rules:
-            raise RowProblem(name, reason, f"{name} breaks the rule {reason}")
+        if row[-1] is not None:
+            reason, _, name = row[-1].partition(" ")
+            if f"accept-{reason}" not in rules:
+                raise RowProblem(name, reason, f"{name} breaks the rule {reason}")
         notes = Notes(rules=rules)
-        fields: Fields = {}
+        fields: Fields = {name: row[index] for index, name in self._copied}
         for parent in self._parents:
             fields[parent] = {}
-        for column, value in zip(self.columns, row, strict=False):
-            column.load(value, fields, notes)
-        for (parent, leaf), value in zip(self._extra_paths, row[len(self.columns) : -1], strict=True):
-            (fields[parent] if parent else fields)[leaf] = value
+        for index, load in self._loaded:
+            load(row[index], fields, notes)
         if self.derive:
             self.derive(fields)
-        provenance: dict[str, Any] = {"table": self.name}
+        provenance: dict[str, Any] = {"table": self.collection.source_table}
         if notes.micros:
             provenance["micros"] = notes.micros
         if notes.exact:
@@ -159,7 +161,7 @@ class Table:
             RowProblem: a field breaks a rule of the model; the first such field is named.
         """
         try:
-            return self.collection.document.model_validate(fields)
+            return self.collection.document.__pydantic_validator__.validate_python(fields)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             path = ".".join(map(str, problem["loc"]))

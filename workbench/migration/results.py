@@ -1,0 +1,103 @@
+"""What a migration tells its caller: progress while it runs, then what became of each table and of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from workbench.migration.ledger import Counts, Ledger, Seconds, State
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the caller may show while a migration runs.
+
+    Attributes:
+        stage: `rows` while partitions are loaded, `schema` while indexes are built.
+        done: rows or steps that are done, of `total`.
+        note: a sentence worth a line of its own, or empty.
+    """
+
+    stage: Literal["rows", "schema"]
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass
+class TableResult:
+    """What became of one table: the sum of its partitions, beside PostgreSQL's own count of its rows."""
+
+    table: str
+    source_rows: int = 0
+    counts: Counts = field(default_factory=Counts)
+    seconds: Seconds = field(default_factory=Seconds)
+    partitions: int = 0
+    done: int = 0
+    retries: int = 0
+    paused: bool = False
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every partition is done and every row of the source is accounted for."""
+        return self.done == self.partitions and self.counts.balanced and self.counts.read == self.source_rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the ledger and the reports show it."""
+        return {
+            "table": self.table,
+            "source_rows": self.source_rows,
+            "written": self.counts.written,
+            **asdict(self.counts),
+            **{f"{stage}_seconds": seconds for stage, seconds in asdict(self.seconds).items()},
+            "partitions": self.partitions,
+            "done": self.done,
+            "retries": self.retries,
+            "paused": self.paused,
+            "complete": self.complete,
+            "errors": list(self.errors),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The result that `as_dict` gave to the ledger."""
+        names = ("table", "source_rows", "partitions", "done", "retries", "paused", "errors")
+        seconds = {stage.name: stored[f"{stage.name}_seconds"] for stage in fields(Seconds)}
+        return cls(**{name: stored[name] for name in names}, counts=Counts.of(stored), seconds=Seconds(**seconds))
+
+
+@dataclass(frozen=True)
+class MigrationResult:
+    """What became of a run."""
+
+    run_id: str
+    dry_run: bool
+    tables: dict[str, TableResult]
+    elapsed_seconds: float
+    load_seconds: float
+    schema_seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every table is complete."""
+        return all(table.complete for table in self.tables.values())
+
+    @property
+    def counts(self) -> Counts:
+        """The sum over the tables."""
+        return sum((table.counts for table in self.tables.values()), Counts())
+
+    @property
+    def state(self) -> State:
+        """The state of the run as the ledger has it."""
+        if self.complete:
+            return State.DONE
+        return State.PAUSED if any(table.paused for table in self.tables.values()) else State.FAILED
+
+
+def stored_results(ledger: Ledger) -> list[TableResult]:
+    """The results of the newest run, as the ledger has them; empty while none has ended."""
+    run = ledger.last_run() or {}
+    return [TableResult.from_dict(table) for table in run.get("results", ())]
