@@ -1,0 +1,173 @@
+"""One run of the benchmark from end to end: check the answers, measure, load, explain, judge, write."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from workbench.benchmark.concurrency import CLIENTS, Load, fixed_rate, sweep
+from workbench.benchmark.draws import Draws
+from workbench.benchmark.environment import describe_environment
+from workbench.benchmark.explain import PlanPair, compare_plans
+from workbench.benchmark.index_effect import IndexEffect, measure_index_effect
+from workbench.benchmark.results import BenchmarkRun, describe_workloads
+from workbench.benchmark.runner import QUICK, Check, Effort, Measurement, check, measure
+from workbench.benchmark.scratch import scratch
+from workbench.benchmark.sessions import SourceSession, TargetSession
+from workbench.benchmark.statistics import summarize
+from workbench.benchmark.workloads import Kind, Side, Workload, choose
+from workbench.connections import open_source, open_target
+from workbench.errors import ConfigurationError
+from workbench.progress import progress, progress_mode
+from workbench.settings import Settings
+
+DEFAULT_SEED = 20261124
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run does.
+
+    Attributes:
+        mode: its name in the results.
+        effort: of the measurements.
+        clients: levels of the concurrency sweep; none leaves it out.
+        sweep_seconds: of each level and database.
+        explained: plans are shown of so many workloads, the slowest on MongoDB.
+        effect_rows: rows of the copy that shows what an index does; 0 leaves it out.
+        rate: questions a second of the fixed-rate measurement; 0 leaves it out.
+    """
+
+    mode: str
+    effort: Effort
+    clients: tuple[int, ...] = CLIENTS
+    sweep_seconds: float = 5.0
+    explained: int = 5
+    effect_rows: int = 20_000
+    rate: float = 0.0
+
+
+QUICK_SCOPE = Scope("quick", QUICK, sweep_seconds=0.5, explained=3, effect_rows=2_000)
+FULL_SCOPE = Scope("full", Effort())
+_SWEPT = (Kind.INDEXED_QUERY, Kind.SIMPLE_READ, Kind.UPDATE)
+"""Kinds of which one workload is swept: the first of these that is measured."""
+_RATE_SECONDS = 10.0
+
+
+def run_benchmark(
+    settings: Settings,
+    *,
+    scope: Scope = FULL_SCOPE,
+    only: Sequence[str] = (),
+    seed: int = DEFAULT_SEED,
+) -> BenchmarkRun:
+    """Measure both databases in one run.
+
+    Args:
+        settings: of both databases; the target must hold the migrated data.
+        scope: quick or full.
+        only: names, parts of names or kinds of workloads; all where empty.
+        seed: of parameters and order.
+
+    Side effects: copies in both databases, dropped at the end; the real data is not written to. Progress on stderr.
+
+    Raises:
+        ConfigurationError: the target is empty, a workload is unknown, or another benchmark runs.
+        UnavailableError: a database cannot be reached.
+    """
+    started_at, started = datetime.now(UTC), time.monotonic()
+    workloads = choose(settings, only)
+    with open_source(settings, autocommit=True) as connection, open_target(settings) as client:
+        database = client[settings.mongodb_database]
+        environment = describe_environment(connection, database, settings)
+        if not any(environment["documents"].values()):
+            raise ConfigurationError(
+                f"The target database {settings.mongodb_database} is empty.",
+                todo="Run `workbench migrate` first: the benchmark compares the two.",
+            )
+        draws = Draws(connection, settings, seed=seed)
+    with scratch(settings, workloads, draws, say=_announce) as left_out:
+        chosen = [workload for workload in workloads if workload.name not in left_out]
+        checks = _check(chosen, settings, draws, scope.effort.checks)
+        with progress(None, "measure", "samples") as bar:
+            measurements = measure(chosen, settings, draws, scope.effort, seed=seed, tick=bar.update)
+        loads = _load(chosen, settings, draws, scope)
+        plans = explain_workloads(_slowest(chosen, measurements, scope.explained), settings, draws)
+        effect = _index_effect(settings, draws, scope.effect_rows)
+    return BenchmarkRun(
+        started_at=started_at.isoformat(),
+        mode=scope.mode,
+        seed=seed,
+        elapsed_seconds=time.monotonic() - started,
+        environment=environment,
+        workloads=describe_workloads(workloads),
+        checks=tuple(checks),
+        measurements=tuple(measurements),
+        loads=tuple(loads),
+        left_out=dict(left_out),
+        plans={pair.workload: pair.as_dict() for pair in plans},
+        index_effect=tuple(one.as_dict() for one in effect),
+    )
+
+
+def explain_workloads(workloads: Sequence[Workload], settings: Settings, draws: Draws) -> list[PlanPair]:
+    """The plans of both sides for one set of parameters of each workload."""
+    source, target = SourceSession(settings), TargetSession(settings)
+    try:
+        return [
+            compare_plans(workload, workload.parameters(draws.stream(f"explain {workload.name}")), source, target)
+            for workload in workloads
+        ]
+    finally:
+        source.close()
+        target.close()
+
+
+def _check(workloads: Sequence[Workload], settings: Settings, draws: Draws, count: int) -> list[Check]:
+    source, target = SourceSession(settings), TargetSession(settings)
+    found = []
+    try:
+        with progress(len(workloads), "compare answers", "workloads") as bar:
+            for workload in workloads:
+                found.append(check(workload, source, target, draws.stream(f"check {workload.name}"), count))
+                bar.update()
+    finally:
+        source.close()
+        target.close()
+    return found
+
+
+def _load(workloads: Sequence[Workload], settings: Settings, draws: Draws, scope: Scope) -> list[Load]:
+    """The sweep and the fixed rate of one workload."""
+    swept = next((w for kind in _SWEPT for w in workloads if w.kind is kind), None)
+    if swept is None:
+        return []
+    stream = draws.stream(f"load {swept.name}")
+    found: list[Load] = []
+    if scope.clients:
+        with progress(2 * len(scope.clients), f"clients: {swept.name}", "levels") as bar:
+            found += sweep(swept, settings, stream, clients=scope.clients, seconds=scope.sweep_seconds, tick=bar.update)
+    if scope.rate:
+        with progress(len(Side), f"fixed rate: {swept.name}", "databases") as bar:
+            for side in Side:
+                found.append(fixed_rate(swept, side, settings, stream, rate=scope.rate, seconds=_RATE_SECONDS))
+                bar.update()
+    return found
+
+
+def _slowest(workloads: Sequence[Workload], measurements: Sequence[Measurement], count: int) -> list[Workload]:
+    """The workloads that are slowest on MongoDB, the slowest first."""
+    medians = {m.workload: summarize(m.warm_ms).median for m in measurements if m.side is Side.MONGODB and m.warm_ms}
+    return sorted((w for w in workloads if w.name in medians), key=lambda w: -medians[w.name])[:count]
+
+
+def _index_effect(settings: Settings, draws: Draws, rows: int) -> tuple[IndexEffect, ...]:
+    return measure_index_effect(settings, draws.stream("index"), rows=rows) if rows else ()
+
+
+def _announce(text: str) -> None:
+    if progress_mode() != "silent":
+        print(f"benchmark: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,167 @@
+"""Copies of tables and collections for the writes, and the vectors in PostgreSQL: made before, dropped afterwards.
+
+The real data is never written to. Everything made here has the name `workbench_benchmark`; it is dropped when the
+block ends, also by an error or Ctrl-C, and leftovers of a killed run are dropped at the next start. A lock in
+PostgreSQL keeps two benchmarks from running at once: they would measure each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import sql
+from pymongo.database import Database
+
+from workbench import schema
+from workbench.benchmark.draws import Draws
+from workbench.benchmark.workloads.base import SCRATCH, Workload, scratch_name
+from workbench.connections import open_source, open_target
+from workbench.errors import ConfigurationError
+from workbench.models import COLLECTIONS
+from workbench.models.fields import derive_id
+from workbench.models.spec import Collection
+from workbench.settings import Settings
+from workbench.similarity.embedder import embedder_for, from_binary
+
+Json: TypeAlias = dict[str, Any]
+Say: TypeAlias = Callable[[str], None]
+
+_FILLED = {"investigations": ("investigation", "investigation_id"), "anomaly_events": ("anomaly", "anomaly_id")}
+"""Copies that need documents to update: the pool of draws whose rows are copied, and its key."""
+_BATCH = 1_000
+
+
+@contextlib.contextmanager
+def scratch(
+    settings: Settings, workloads: Sequence[Workload], draws: Draws, *, say: Say = lambda text: None
+) -> Iterator[dict[str, str]]:
+    """Make what the workloads need beside the real data, and drop it at the end of the block.
+
+    Args:
+        settings: of both databases.
+        workloads: those that will run.
+        draws: the rows that updates will be about.
+        say: is told what is being done.
+
+    Returns:
+        Name of a workload -> why it cannot run here, for those that cannot.
+
+    Raises:
+        ConfigurationError: another benchmark is running.
+    """
+    with open_source(settings, autocommit=True) as connection, open_target(settings, bulk=True) as client:
+        database = client[settings.mongodb_database]
+        with _locked(connection):
+            _drop(connection, database)
+            try:
+                connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCRATCH)))
+                for name in sorted({workload.writes_to for workload in workloads} - {""}):
+                    say(f"copying {name}")
+                    _copy_table(connection, settings, COLLECTIONS[name], draws)
+                    _copy_collection(database, settings, COLLECTIONS[name], draws)
+                searches = [workload for workload in workloads if workload.needs_vectors]
+                if searches:
+                    say("copying the vectors to PostgreSQL")
+                reason = _copy_vectors(connection, database, settings, draws) if searches else ""
+                yield {workload.name: reason for workload in searches if reason}
+            finally:
+                _drop(connection, database)
+
+
+@contextlib.contextmanager
+def _locked(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [SCRATCH]).fetchone()
+    if not (row and row[0]):
+        raise ConfigurationError(
+            "Another benchmark is running on this PostgreSQL.", todo="Wait for its end: two would measure each other."
+        )
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [SCRATCH])
+
+
+def _drop(connection: psycopg.Connection[Any], database: Database[Json]) -> None:
+    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCRATCH)))
+    for name in database.list_collection_names():
+        if name.startswith(f"{SCRATCH}_"):
+            database.drop_collection(name)
+
+
+def _copy_table(connection: psycopg.Connection[Any], settings: Settings, spec: Collection, draws: Draws) -> None:
+    source = sql.Identifier(settings.source_schema, spec.source_table)
+    copy = sql.Identifier(SCRATCH, spec.source_table)
+    connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(copy, source))
+    if spec.name in _FILLED:
+        pool, key = _FILLED[spec.name]
+        column = sql.Identifier("id" if spec.name == "anomaly_events" else key)
+        connection.execute(
+            sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE {} = ANY(%s)").format(copy, source, column),
+            [[row[key] for row in draws.rows(pool)]],
+        )
+    connection.execute(sql.SQL("ANALYZE {}").format(copy))
+
+
+def _copy_collection(database: Database[Json], settings: Settings, spec: Collection, draws: Draws) -> None:
+    """The copy has the indexes and the validator of the original, so that a write costs what it costs there."""
+    copy = dataclasses.replace(spec, name=scratch_name(spec.name), vector=None)
+    if spec.name in _FILLED:
+        pool, key = _FILLED[spec.name]
+        documents = documents_of(database, spec, draws.rows(pool), key)
+        if documents:
+            database[copy.name].insert_many(documents)
+    schema.apply(database, schema.plan(database, settings, collections=[copy]))
+
+
+def documents_of(database: Database[Json], spec: Collection, rows: Iterable[Mapping[str, Any]], key: str) -> list[Json]:
+    """The documents that stand for drawn rows; those that were quarantined are missing."""
+    by_tenant: dict[str, list[Any]] = {}
+    for row in rows:
+        by_tenant.setdefault(row["tenant_id"], []).append(derive_id(spec.source_table, str(row[key])))
+    found: list[Json] = []
+    for tenant, ids in by_tenant.items():
+        found += database[spec.name].find({spec.tenant_path: tenant, "_id": {"$in": ids}})
+    return found
+
+
+def _copy_vectors(
+    connection: psycopg.Connection[Any], database: Database[Json], settings: Settings, draws: Draws
+) -> str:
+    """Why vectors cannot be searched, or nothing. Streams: memory does not grow with their number."""
+    available = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+    if not available:
+        return "PostgreSQL has no extension vector"
+    try:
+        # In the scratch schema, so that it goes with it; where it is installed already it stays where it is.
+        connection.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS vector SCHEMA {}").format(sql.Identifier(SCRATCH)))
+    except psycopg.errors.InsufficientPrivilege:
+        return "this user may not install PostgreSQL's extension vector"
+    home = connection.execute(
+        "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+    ).fetchone()
+    assert home is not None  # noqa: S101 - it was created above
+    table = sql.Identifier(SCRATCH, "anomaly_embeddings")
+    connection.execute(
+        sql.SQL("CREATE TABLE {} (anomaly_id uuid PRIMARY KEY, severity text, embedding {}.vector)").format(
+            table, sql.SQL(home[0])
+        )
+    )
+    model = embedder_for(settings).name
+    events = database["anomaly_events"].find(
+        {"tenant_id": draws.tenant, "embedding_model": model},
+        {"_id": 0, "anomaly_id": 1, "severity": 1, "embedding": 1},
+        batch_size=_BATCH,
+    )
+    rows = 0
+    with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
+        for event in events:
+            numbers = from_binary([event["embedding"]])[0].tolist()
+            copy.write_row((event["anomaly_id"], event["severity"], f"[{','.join(map(repr, numbers))}]"))
+            rows += 1
+    connection.execute(sql.SQL("ANALYZE {}").format(table))
+    return "" if rows else f"no anomaly has a vector of the model {model}"
