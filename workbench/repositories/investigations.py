@@ -24,6 +24,8 @@ from workbench.repositories.literals import literal, tenant_literal, whole_numbe
 from workbench.repositories.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 
 _STATE_FIELDS = ("lifecycle_stage", "status", "settings", "progress", "results", "metadata", "updated_at")
+MAX_VERSION = 2**31 - 2
+"""The last version that can still be changed."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_DELETED: Stored = {"outbox.metadata.action_type": {"$ne": ActionType.DELETED.value}}
 
@@ -117,7 +119,7 @@ class InvestigationRepository(Repository[Investigation]):
     async def _change_state(
         self, tenant: str, key: tuple[str], values: Stored, entry: AuditEntry, expected: int
     ) -> Investigation:
-        version = whole_number("expected_version", expected, 1, 2**31 - 2)
+        version = whole_number("expected_version", expected, 1, MAX_VERSION)
         update = {"$set": {**values, "version": version + 1}, "$push": {"outbox": bson_value(entry)}}
         return await self._change_version(tenant, key, update, expected=version, guard=_NOT_DELETED)
 
