@@ -210,16 +210,24 @@ class JsonText(Column):
         """The JSON value of a text; None for NULL, for the empty text and for `null`."""
         if value is None:
             return None
-        if not value or value == "null":
+        if not value.strip():
             notes.exact[self.path] = value
             return None
         try:
             parsed = parse_json(value, self.name)
+            if parsed is None:  # JSON's null, which is not NULL
+                notes.exact[self.path] = value
+                return None
+            return self._stored(parsed, value, notes)
+        except RecursionError:
+            raise RowProblem(self.name, "nested_too_deep", "nested deeper than any document may be") from None
         except RowProblem:
             if KEEP_UNREADABLE_JSON not in notes.rules:
                 raise
             notes.exact[self.path] = value
             return None
+
+    def _stored(self, parsed: Any, value: str, notes: Notes) -> Any:
         if ESCAPE_KEYS in notes.rules and (problem := json_problem(parsed)) and problem.code == "key_not_storable":
             notes.exact[self.path] = value
             return _escaped(parsed)
@@ -247,7 +255,7 @@ class Tags(JsonText):
     rule = "stored as a list; a text that is not JSON is kept in provenance as well"
 
     def parse(self, value: str | None, notes: Notes) -> Any:
-        if value is None or not value or value == "null" or value.lstrip().startswith(("[", "{", '"')):
+        if value is None or value.strip() in ("", "null") or value.lstrip().startswith(("[", "{", '"')):
             return super().parse(value, notes)
         notes.exact[self.path] = value
         return [tag.strip() for tag in value.split(",") if tag.strip()]

@@ -48,15 +48,20 @@ class Actions(JsonText):
             for index, action in enumerate(actions)
         ]
         dates = Notes()
-        dates.exact = {path: text for path, text in notes.exact.items() if path.rpartition(".")[2] not in _DATES}
+        dates.exact = {path: text for path, text in notes.exact.items() if not self._is_date(path)}
         return self.text(spelled, dates)
+
+    def _is_date(self, path: str) -> bool:
+        """Whether it is a date of an action, rather than a field of the same name deeper in its result."""
+        _, _, rest = path.removeprefix(self.path).split(".", 2)
+        return rest in _DATES
 
     def _date(self, text: str, path: str, notes: Notes) -> datetime:
         try:
             moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise RowProblem(path, "bad_date", "expected a date in ISO 8601") from None
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):  # the latter: a year below 1 or above 9999 in UTC
+            raise RowProblem(path, "bad_date", "expected a date in ISO 8601, of the years 1 to 9999") from None
         micros = to_micros(moment)
         if _spelled(micros) != text:
             notes.exact[path] = text

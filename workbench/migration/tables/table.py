@@ -165,8 +165,14 @@ class Table:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             path = ".".join(map(str, problem["loc"]))
-            reason = "null_not_allowed" if problem["input"] is None else _REASONS.get(problem["type"], problem["type"])
-            raise RowProblem(path, reason, problem["msg"]) from None
+            if problem["input"] is not None:
+                raise RowProblem(path, _REASONS.get(problem["type"], problem["type"]), problem["msg"]) from None
+            exact = fields["provenance"].get("exact", {}).get(path)
+            if exact and exact.strip() != "null":
+                raise RowProblem(
+                    path, "not_storable", f"{exact[:100]} has no BSON value, and one is required"
+                ) from None
+            raise RowProblem(path, "null_not_allowed", problem["msg"]) from None
 
     def restore(self, document: Mapping[str, Any]) -> tuple[Any, ...]:
         """The source row that a stored document stands for: the values of `columns`, as `select` returns them.
