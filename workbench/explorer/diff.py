@@ -63,16 +63,18 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def _changes(changes: Any) -> dict[str, tuple[Any, Any]]:
-    """Field -> (old, new). A change that does not say what was there before is taken as the new value."""
-    if not isinstance(changes, Mapping):
-        return {}
-    return {
-        name: (change.get("old"), change.get("new"))
-        if isinstance(change, Mapping) and {"old", "new"} & change.keys()
-        else (None, change)
-        for name, change in changes.items()
-    }
+def _changes(changes: Any, prefix: str = "", depth: int = 0) -> dict[str, tuple[Any, Any]]:
+    """Path -> (old, new). A change that does not say what was there before is taken as the new value."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, change in changes.items() if isinstance(changes, Mapping) else ():
+        path = f"{prefix}{name}"
+        if not isinstance(change, Mapping) or depth >= MAX_DEPTH:
+            found[path] = (None, change)
+        elif change and change.keys() <= {"old", "new"}:
+            found[path] = (change.get("old"), change.get("new"))
+        else:
+            found |= _changes(change, f"{path}.", depth + 1)
+    return found
 
 
 def _state(known: list[Mapping[str, Any]], version: int) -> dict[str, Any] | None:

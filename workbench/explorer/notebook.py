@@ -14,7 +14,8 @@ from workbench.explorer.investigations import InvestigationFilter
 from workbench.explorer.model import ExplorerModel
 from workbench.explorer.part import Part, missing_glyphs_allowed, queries_html
 from workbench.explorer.view import ExplorerView
-from workbench.reporting.notebook import RUN_DIR_VARIABLE, show_figure, show_table
+from workbench.reporting import RUN_DIR_VARIABLE
+from workbench.reporting.notebook import show_figure, show_table
 from workbench.settings import Settings, load_settings
 
 
