@@ -306,6 +306,36 @@ class VerificationResult:
             ]
         )
 
+    def coverage_frame(self) -> pd.DataFrame:
+        """A line a table: rows that were compared field by field, that are in quarantine, and that were left out."""
+        lines = []
+        for table in self.tables:
+            fields = next((check for check in table.checks if check.check is Check.FIELDS), None)
+            looked = 0 if fields is None or fields.status == "skipped" else table.rows - table.quarantined
+            compared = fields.examined if fields and self.sample else looked
+            left = max(0, table.rows - table.quarantined - compared)
+            lines.append(
+                {"table": table.table, "compared": compared, "quarantined": table.quarantined, "not_compared": left}
+            )
+        return pd.DataFrame(lines, columns=["table", "compared", "quarantined", "not_compared"])
+
+    def rates_frame(self) -> pd.DataFrame:
+        """A line a table: rows a second of the comparison of counts and fields alone."""
+        lines = [
+            {"table": check.table, "rows_per_second": table.rows / check.seconds}
+            for table in self.tables
+            for check in table.checks
+            if check.check is Check.FIELDS and check.seconds > 0
+        ]
+        return pd.DataFrame(lines, columns=["table", "rows_per_second"])
+
+    def headline(self) -> str:
+        """One sentence about all of it."""
+        about = f"{self.rows:,} rows against {self.documents:,} documents in {len(self.tables)} tables"
+        if self.sample:
+            return f"{self.sample}."
+        return f"No mismatch: {about}." if self.passed else f"{self.mismatches:,} mismatches: {about}."
+
     def clusters_frame(self) -> pd.DataFrame:
         """A line a cause: table, check, cause, count."""
         columns = ["table", "check", "cause", "count"]

@@ -62,7 +62,7 @@ def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Finger
     found = Fingerprints(part.buckets)
     forms = forms_of(part.table, part.settings)
     with open_snapshot(part.settings, part.snapshot) as connection:
-        for batch in _batches(connection, forms, part.partition):
+        for batch in batches(connection, forms, part.partition):
             for row in batch:
                 row_id = forms.row_id(row)
                 if row_id in part.excluded:
@@ -95,7 +95,7 @@ def source_rows(part: SourcePart, wanted: frozenset[int]) -> Iterator[Row]:
     """The rows of some buckets, by reading the part once more."""
     forms = forms_of(part.table, part.settings)
     with open_snapshot(part.settings, part.snapshot) as connection:
-        for batch in _batches(connection, forms, part.partition):
+        for batch in batches(connection, forms, part.partition):
             for row in batch:
                 row_id = forms.row_id(row)
                 if bucket_of(row_id, part.buckets) in wanted and row_id not in part.excluded:
@@ -137,9 +137,10 @@ def documents(
         yield from cursor
 
 
-def _batches(
+def batches(
     connection: psycopg.Connection[Any], forms: Forms, partition: Partition | None
 ) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a table, or of a partition of it, `FETCH_ROWS` at a time, in no order."""
     query = forms.select()
     if partition is not None:
         query += sql.SQL(" WHERE ") + partition.where(forms.table)
