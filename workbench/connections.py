@@ -84,7 +84,7 @@ def open_target(settings: Settings, *, bulk: bool = False, **options: Any) -> Mo
     with _opening():
         client: MongoClient[Json] = MongoClient(target_uri(settings), **_options(settings, bulk), **options)
     try:
-        with _opening():
+        with _opening(), pymongo.timeout(settings.server_selection_timeout_seconds):
             client.admin.command("ping")
     except WorkbenchError:
         client.close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
-import click
 import typer
+import typer.core
 
 from workbench import __version__
 from workbench.cli import demo, migrate, reports, sample, schema, servers
@@ -13,7 +13,23 @@ from workbench.errors import WorkbenchError
 
 INTERRUPTED = "Interrupted. What is done stays done; the same command goes on from there."
 
+
+class _Commands(typer.core.TyperGroup):
+    """Turns our errors into one message on stderr, without a traceback, and their exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WorkbenchError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo(INTERRUPTED, err=True)
+            raise typer.Exit(3) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Move a fraud-investigation platform from PostgreSQL to MongoDB, prove it, measure it, explore it.",
     no_args_is_help=True,
     add_completion=False,
@@ -48,19 +64,4 @@ def root(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: list[str]) -> int:
-    """Run one command line; its exit code. Errors become one message on stderr, without a traceback."""
-    try:
-        return app(arguments, standalone_mode=False) or 0
-    except WorkbenchError as error:
-        typer.echo(f"error: {error}", err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo(INTERRUPTED, err=True)
-        return 3
+    app()
