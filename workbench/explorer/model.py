@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from workbench.errors import InvalidInput
+from workbench.errors import InvalidInput, NotFound
 from workbench.explorer import anomalies, operations, similar
 from workbench.explorer.dossier import Dossier, read_dossier
 from workbench.explorer.investigations import InvestigationFilter, InvestigationPage, read_page, riskiest
@@ -92,6 +92,13 @@ class ExplorerModel:
             NotFound: the tenant has no such investigation.
         """
         return await read_dossier(self._ask(), tenant, investigation_id, await self.integration_tenants(tenant))
+
+    async def find_dossier(self, tenant: str, investigation_id: str) -> Dossier | None:
+        """As `dossier`; None where the tenant has no such investigation."""
+        try:
+            return await self.dossier(tenant, investigation_id)
+        except NotFound:
+            return None
 
     async def similar(self, tenant: str, dossier: Dossier) -> tuple[Part, Part]:
         """Anomalies like those of an investigation, and the investigations that had them."""

@@ -7,15 +7,18 @@ import os
 from collections.abc import Iterable
 from html import escape
 
+import pandas as pd
 from IPython.display import display
 
 from workbench.explorer.controller import ExplorerController
+from workbench.explorer.dossier import Dossier
 from workbench.explorer.investigations import InvestigationFilter
 from workbench.explorer.model import ExplorerModel
+from workbench.explorer.operations import OperationsOverview
 from workbench.explorer.part import Part, missing_glyphs_allowed, queries_html
 from workbench.explorer.view import ExplorerView
 from workbench.reporting import RUN_DIR_VARIABLE
-from workbench.reporting.notebook import show_figure, show_table
+from workbench.reporting.notebook import Verdict, show_figure, show_table, verdict
 from workbench.settings import Settings, load_settings
 
 
@@ -32,7 +35,7 @@ def open_explorer(settings: Settings | None = None) -> ExplorerModel:
 
 def is_headless() -> bool:
     """Whether the runner of notebooks executes this, so that no one can click."""
-    return RUN_DIR_VARIABLE in os.environ
+    return bool(os.environ.get(RUN_DIR_VARIABLE))
 
 
 def explore(model: ExplorerModel, start: InvestigationFilter, investigation_id: str = "") -> ExplorerController | None:
@@ -66,6 +69,41 @@ def show_part(part: Part, note: str = "") -> None:
     else:
         show_table(part.frame, part.title)
     _show_html(queries_html(part), "[Query]")
+
+
+def dossier_verdict(tenant: str, investigation_id: str, dossier: Dossier | None) -> Verdict:
+    """Good if the investigation was found and its history has an entry for each of its versions."""
+    if dossier is None:
+        missing = f"investigation {investigation_id!r}" if investigation_id else "completed investigation"
+        return verdict("wanting", f"Tenant {tenant!r} has no {missing}.")
+    found = dossier.investigation
+    risk = (found.get("results") or {}).get("risk_score")
+    said = f"{dossier.investigation_id} is {found['status']}, " + (
+        "without a risk score" if risk is None else f"risk score {risk:.2f}"
+    )
+    numbers = {"version": found["version"], "audit entries": len(dossier.entries), "anomalies": len(dossier.anomalies)}
+    if dossier.missing_versions:
+        gaps = pd.DataFrame({"version": dossier.missing_versions})
+        said += f"; its history lacks {len(gaps)} of {found['version']} versions"
+        return verdict("wanting", f"{said}.", number=risk, unit="risk score", numbers=numbers, failures=gaps)
+    return verdict("good", f"{said}; its history is complete.", number=risk, unit="risk score", numbers=numbers)
+
+
+def operations_verdict(overview: OperationsOverview) -> Verdict:
+    """Good unless connections count as active although they have expired."""
+    connections = overview.connections.frame
+    numbers = {
+        "failed tool actions": int(overview.actions.frame["failed"].sum()),
+        "failed playbook executions": int(overview.playbooks.frame["failed"].sum()),
+        "connections that expire soon": len(connections),
+    }
+    if overview.overdue:
+        late = connections[connections["days left"] < 0]
+        said = f"{overview.overdue} connections count as active although they have expired."
+        return verdict(
+            "wanting", said, number=overview.overdue, unit="overdue connections", numbers=numbers, failures=late
+        )
+    return verdict("good", "No connection is overdue.", number=0, unit="overdue connections", numbers=numbers)
 
 
 def _show_html(html: str, text: str) -> None:

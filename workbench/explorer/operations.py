@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
+from workbench.errors import InvalidInput
 from workbench.explorer import charts
 from workbench.explorer.part import Part
 from workbench.explorer.question import Json, Question
@@ -16,6 +17,7 @@ from workbench.explorer.reader import Reader
 from workbench.explorer.response import tool_part
 from workbench.models import audit_log, composio_action_audits, composio_connections, soar_playbook_executions
 from workbench.models.audit_log import ActionType
+from workbench.models.fields import utc_now
 from workbench.reporting import figures
 
 NEWEST = 50
@@ -75,6 +77,21 @@ async def read_overview(
         connections,
         int((connections.frame["days left"] < 0).sum()),
     )
+
+
+def moment_of(text: str) -> datetime:
+    """ISO text as a moment, UTC where it names no zone; the present for an empty one.
+
+    Raises:
+        InvalidInput: it is no date and time.
+    """
+    if not text:
+        return utc_now()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("as_of", "must be a date and time such as 2026-11-01T00:00:00+00:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _counted(collection: Any, tenants: tuple[str, ...], by: Json) -> Question:
