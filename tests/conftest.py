@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
+from tests.small_source import shrink
 from tests.strict_mongodb import StrictMongoDB
 from workbench import connections, embedded, sample
 from workbench.settings import Settings
@@ -87,6 +88,22 @@ def fresh_settings(source_template: Settings) -> Iterator[Settings]:
     """A copy of the filled source and an empty target database for one test."""
     with _source_database(source_template, template=source_template) as own, _target_database(own) as both:
         yield both
+
+
+@pytest.fixture(scope="session")
+def small_template(source_template: Settings) -> Iterator[Settings]:
+    """A source database with about 3,000 rows of the sample, consistent in itself; never written to."""
+    with _source_database(source_template, template=source_template) as settings:
+        with connections.open_source(settings) as connection:
+            shrink(connection)
+        yield settings
+
+
+@pytest.fixture
+def small_settings(small_template: Settings) -> Iterator[Settings]:
+    """A copy of the small source, cut into small partitions, and an empty target database for one test."""
+    with _source_database(small_template, template=small_template) as own, _target_database(own) as both:
+        yield both.model_copy(update={"partition_rows": 150, "batch_rows": 50})
 
 
 @pytest.fixture
