@@ -47,7 +47,7 @@ _REPLIES: dict[str, dict[str, Any]] = {
     "buildinfo": {"version": "7.0.0", "versionArray": [7, 0, 0, 0]},
     "findandmodify": {"value": None, "lastErrorObject": {"n": 0, "updatedExisting": False}},
     **dict.fromkeys(("find", "aggregate", "listcollections", "listindexes"), _EMPTY_CURSOR),
-    **dict.fromkeys(("ping", "create", "createindexes", "collmod", "drop", "dropdatabase", "endsessions"), {}),
+    **{name: {} for name in ("ping", "create", "createindexes", "collmod", "drop", "dropdatabase", "endsessions")},
 }
 _WRITES = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
@@ -59,13 +59,10 @@ def acknowledging_sink() -> Iterator[str]:
     Raises:
         ServerStartError: the process did not start.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workbench.benchmark.sink"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with process:
+    command = [sys.executable, "-m", "workbench.benchmark.sink"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
+            port = process.stdout.readline().strip() if process.stdout else b""
             if not port:
                 raise ServerStartError("The acknowledging sink did not start.")
             yield f"mongodb://127.0.0.1:{int(port)}/?directConnection=true"

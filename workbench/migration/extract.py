@@ -99,8 +99,9 @@ def fingerprint(
     the partition was loaded; that the documents are right is proven by the verification, not by this.
     """
     query = sql.SQL(
+        # OFFSET 0 keeps PostgreSQL from making each row's text twice, once for each hash
         "SELECT count(*), bit_xor(hashtextextended(line, 1)), bit_xor(hashtextextended(line, 2))"
-        " FROM (SELECT r::text AS line FROM ({}) AS r OFFSET 0) AS lines"  # OFFSET 0 keeps the text from being made twice
+        " FROM (SELECT r::text AS line FROM ({}) AS r OFFSET 0) AS lines"
     ).format(table.select(settings) + sql.SQL(" WHERE ") + partition.where(table))
     row = connection.execute(query).fetchone()
     count, first, second = row if row else (0, None, None)

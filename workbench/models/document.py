@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Self
+from enum import Enum
+from functools import cache
+from operator import attrgetter
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
 from uuid import UUID
 
 from bson import Binary, ObjectId
@@ -19,14 +23,55 @@ from workbench.models.spec import Collection
 _DECIMAL128 = create_decimal128_context()
 
 
+_ATOMS = frozenset((str, int, float, bool, type(None), datetime, UUID, bytes, Binary))
+"""Types whose values the driver encodes as they are."""
+
+
+@cache
+def _getters(paths: tuple[str, ...]) -> tuple[attrgetter[Any], ...]:
+    return tuple(map(attrgetter, paths))
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Whether the driver can encode every value of a field with this annotation as it is."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_plain(get_args(annotation)[0])
+    if origin in (Union, UnionType, dict, list):
+        return all(map(_is_plain, get_args(annotation)))
+    return annotation in _ATOMS or (isinstance(annotation, type) and issubclass(annotation, Enum))
+
+
 class Part(BaseModel):
     """A sub-document: unknown fields are refused, enums are held as their text."""
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True, validate_default=True)
+    _converted_fields: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls._converted_fields = tuple(
+            name for name, field in cls.model_fields.items() if not _is_plain(field.annotation)
+        )
+
+    def stored_fields(self) -> dict[str, Any]:
+        """The fields that are stored, as the driver can encode them. Most are so already, which is quick."""
+        fields = self._present_fields()
+        for name in self._converted_fields:
+            if name in fields:
+                fields[name] = bson_value(fields[name])
+        return fields
+
+    def _present_fields(self) -> dict[str, Any]:
+        return self.__dict__.copy()
 
 
 class SparsePart(Part):
     """A sub-document in which a field that was never set is absent from the stored form, rather than null."""
+
+    def _present_fields(self) -> dict[str, Any]:
+        given = self.__pydantic_fields_set__
+        return {name: value for name, value in self.__dict__.items() if name in given}
 
 
 class OpenPart(SparsePart):
@@ -34,6 +79,10 @@ class OpenPart(SparsePart):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Json]
+
+    def stored_fields(self) -> dict[str, Any]:
+        extra = {name: bson_value(value) for name, value in self.__pydantic_extra__.items()}
+        return {**super().stored_fields(), **extra}
 
     @model_validator(mode="after")
     def _storable_names(self) -> Self:
@@ -68,7 +117,7 @@ class Document(Part):
 
     def key(self) -> tuple[str, ...]:
         """The natural key's values as text, in the order of the source table's primary key."""
-        return tuple(str(resolve(self, path)) for path in self.COLLECTION.natural_key)
+        return tuple([str(get(self)) for get in _getters(self.COLLECTION.natural_key)])
 
     def id(self) -> ObjectId:
         """The document's `_id`, derived from its natural key."""
@@ -79,7 +128,7 @@ class Document(Part):
 
         Absent optional fields are stored as null; only `provenance` is left out where there is none.
         """
-        document = {"_id": self.id(), **bson_value(self)}
+        document = {"_id": self.id(), **self.stored_fields()}
         if self.provenance is None:
             del document["provenance"]
         return document
@@ -101,25 +150,17 @@ def resolve(value: Any, path: str) -> Any:
     return value
 
 
-_ATOMS = frozenset((str, int, float, bool, type(None), datetime, UUID, bytes, Binary))
-
-
 def bson_value(value: Any) -> Any:
     """A model's value as the driver can encode it."""
-    if type(value) in _ATOMS:  # nine of ten values: keep them cheap
+    kind = type(value)
+    if kind in _ATOMS:  # nine of ten values: keep them cheap
         return value
-    if isinstance(value, BaseModel):
-        stored = value.__dict__
-        if isinstance(value, SparsePart):
-            stored = {name: item for name, item in stored.items() if name in value.model_fields_set}
-        fields = {name: bson_value(item) for name, item in stored.items()}
-        if value.__pydantic_extra__:
-            fields.update({name: bson_value(item) for name, item in value.__pydantic_extra__.items()})
-        return fields
-    if isinstance(value, dict):
+    if kind is dict:
         return {key: bson_value(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [bson_value(item) for item in value]
+    if isinstance(value, Part):
+        return value.stored_fields()
     if isinstance(value, Decimal):
         return Decimal128(_DECIMAL128.create_decimal(value))
     if isinstance(value, SecretStr):

@@ -29,7 +29,7 @@ def derive_id(table: str, *key: str) -> ObjectId:
     The same row gets the same `_id` in every run, on every machine, and also when a service creates the document.
     Lengths are part of the hash, so that no two keys share one text.
     """
-    text = "\0".join((table, *(f"{len(part)}:{part}" for part in key)))
+    text = "\0".join([table, *[f"{len(part)}:{part}" for part in key]])
     return ObjectId(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest())
 
 

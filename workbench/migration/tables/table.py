@@ -161,7 +161,8 @@ class Table:
             RowProblem: a field breaks a rule of the model; the first such field is named.
         """
         try:
-            return self.collection.document.__pydantic_validator__.validate_python(fields)
+            document: Document = self.collection.document.__pydantic_validator__.validate_python(fields)
+            return document
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             path = ".".join(map(str, problem["loc"]))
