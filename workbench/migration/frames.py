@@ -1,0 +1,77 @@
+"""A migration as tables for notebooks: what became of the rows, where the time went, what grew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+import psycopg
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from workbench.migration.ledger import Ledger
+from workbench.migration.profile import profile
+from workbench.migration.results import TableResult
+from workbench.migration.tables import TABLES
+
+
+def accounts(results: Iterable[TableResult]) -> pd.DataFrame:
+    """One row a table: source_rows, read, written, already_there, quarantined, partitions, done, complete."""
+    columns = ["table", "source_rows", "read", "written", "already_there", "quarantined", "partitions", "done"]
+    return pd.DataFrame([result.as_dict() for result in results])[[*columns, "retries", "complete"]]
+
+
+def stages(results: Iterable[TableResult]) -> pd.DataFrame:
+    """One row a stage: stage, seconds (of all workers together), rate (rows a second of one worker), ceiling.
+
+    The stages of a worker follow one another, so the slowest is the ceiling of a whole worker. Partitions in which
+    nothing had changed are left out: they have no building and loading.
+    """
+    loaded = [result for result in results if result.counts.written]
+    rows = sum(result.counts.read for result in loaded)
+    seconds = {name: sum(getattr(result.seconds, name) for result in loaded) for name in ("extract", "build", "load")}
+    busy = {name: value for name, value in seconds.items() if value > 0}
+    ceiling = min((rows / value for value in busy.values()), default=0.0)
+    frame = [{"stage": name, "seconds": value, "rate": rows / value, "ceiling": None} for name, value in busy.items()]
+    if busy:
+        total = sum(busy.values())
+        frame.append({"stage": "one worker, all stages", "seconds": total, "rate": rows / total, "ceiling": ceiling})
+    return pd.DataFrame(frame, columns=["stage", "seconds", "rate", "ceiling"])
+
+
+def partitions(database: Database[Any]) -> pd.DataFrame:
+    """One row for each attempt of the newest run at a partition: table, partition, start, end, state, retries, read."""
+    ledger = Ledger(database)
+    run = ledger.last_run() or {}
+    rows = [
+        {
+            "table": document["table"],
+            "partition": document["index"],
+            "start": attempt["started_at"],
+            "end": attempt["ended_at"],
+            "state": attempt["state"],
+            "retries": max(0, len(document["history"]) - 1 - position) if attempt["state"] == "failed" else 0,
+            "read": attempt["counts"]["read"],
+        }
+        for document in ledger.partitions.find().sort([("table", 1), ("index", 1)])
+        for position, attempt in enumerate(document["history"])
+        if attempt["run_id"] == run.get("_id")
+    ]
+    return pd.DataFrame(rows, columns=["table", "partition", "start", "end", "state", "retries", "read"])
+
+
+def sizes(source: psycopg.Connection[Any], database: Database[Any]) -> pd.DataFrame:
+    """One row a table: bytes of data and indexes before, in PostgreSQL, and after, in MongoDB (NaN where not told)."""
+    frame = profile(source)
+    before = frame.table_bytes + frame.index_bytes
+    after = [_collection_bytes(database, TABLES[name].collection.name) for name in frame.table]
+    return pd.DataFrame({"table": frame.table, "before": before, "after": after})
+
+
+def _collection_bytes(database: Database[Any], name: str) -> float:
+    try:
+        stats = database.command("collStats", name)
+    except OperationFailure:
+        return float("nan")
+    return float(stats.get("storageSize", 0) + stats.get("totalIndexSize", 0)) or float(stats.get("size", "nan"))
