@@ -156,7 +156,7 @@ def translate_target_error(error: errors.PyMongoError) -> WorkbenchError:
 
 
 def _first_line(error: errors.PyMongoError) -> str:
-    return str(error).split(", full error", 1)[0].split(", Timeout:", 1)[0].splitlines()[0][:300]
+    return str(error).split(", full error", 1)[0].split(", Timeout:", 1)[0].split(" (configured", 1)[0].splitlines()[0][:300]
 
 
 def is_transient(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ INTERRUPTED = "Interrupted. What is done stays done; the same command goes on fr
 class _Commands(typer.core.TyperGroup):
     """Turns our errors into one message on stderr, without a traceback, and their exit code."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except WorkbenchError as error:

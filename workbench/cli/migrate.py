@@ -31,10 +31,8 @@ def migrate(
     """
     settings = load_settings(workers=workers, max_source_connections=max_source_connections)
     configure_logging(settings)
-    executor: pipeline.ExecutorFactory = executors.local_processes
-    if scheduler:
-        executor, dashboard = executors.dask_cluster(scheduler)
-        typer.echo(f"Dask dashboard: {dashboard}")
+    executor, where = executors.chosen(scheduler)
+    typer.echo(where, err=True)
     names = [name.strip() for name in tables.split(",") if name.strip()] or None
     with MigrationConsole() as console:
         result = pipeline.migrate(

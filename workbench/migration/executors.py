@@ -45,6 +45,14 @@ def dask_cluster(address: str) -> tuple[Callable[[Settings], Executor], str]:
     return (lambda settings: client.get_executor(pure=False, retries=3)), str(client.dashboard_link)
 
 
+def chosen(scheduler: str = "") -> tuple[Callable[[Settings], Executor], str]:
+    """The executor for the address of a Dask scheduler, or local processes for none; and a sentence that says which."""
+    if not scheduler:
+        return local_processes, "Running in worker processes of this machine."
+    factory, dashboard = dask_cluster(scheduler)
+    return factory, f"Running on the Dask cluster at {scheduler}; dashboard: {dashboard}"
+
+
 def _follow_driver() -> None:
     """Leave Ctrl-C, which reaches the whole process group, to the driver; and end when it is killed.
 
