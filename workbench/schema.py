@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import bson
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 from pymongo.operations import SearchIndexModel
@@ -205,7 +206,7 @@ def _plan_indexes(
             steps.append(Step(Action.CREATE_INDEX, spec.name, index.name, index.question, arguments))
             continue
         present = {name: info[name] for name in ("unique", "partialFilterExpression") if info.get(name)}
-        if present != options:
+        if bson.encode(present) != bson.encode(options):  # as values: the driver returns their dates without a zone
             todo = f"Drop it (db.{spec.name}.dropIndex) and apply again."
             conflicts.append(Conflict(spec.name, f"index {index.name}", str(options), str(present), todo))
     return steps, conflicts
