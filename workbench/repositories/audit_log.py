@@ -46,11 +46,13 @@ class AuditLogRepository(TimeSeriesRepository[AuditEntry]):
         path = "metadata.investigation_id"
         where = {path: investigation_id}
         filter = self._filter(tenant, where)
+        of = (filter[self.spec.tenant_path], filter[path])
+        if not isinstance(pending, Sequence):
+            raise InvalidInput("pending", "must be a list of entries")
         for entry in pending:
-            if (entry.metadata.tenant_id, entry.metadata.investigation_id) != (
-                filter[self.spec.tenant_path],
-                filter[path],
-            ):
+            if not isinstance(entry, AuditEntry):
+                raise InvalidInput("pending", "must be AuditEntry documents")
+            if (entry.metadata.tenant_id, entry.metadata.investigation_id) != of:
                 raise InvalidInput("pending", "holds an entry of another investigation")
         late = [entry.to_bson() for entry in pending]
         return await self._page(tenant, where, pending=late, limit=limit, cursor=cursor)

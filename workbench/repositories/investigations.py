@@ -6,13 +6,13 @@ A change carries its audit entry: both are one atomic write. Rules on who may do
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from workbench.errors import InvalidInput
 from workbench.models.audit_log import ActionType, AuditEntry
 from workbench.models.document import Provenance, bson_value
 from workbench.models.fields import utc_now
 from workbench.models.investigations import (
+    EPOCH,
     Investigation,
     InvestigationStatus,
     LifecycleStage,
@@ -20,13 +20,12 @@ from workbench.models.investigations import (
     Progress,
 )
 from workbench.repositories.base import Repository, Stored
-from workbench.repositories.literals import literal, tenant_literal, whole_number
+from workbench.repositories.literals import literal, literals, tenant_literal, whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 
 _STATE_FIELDS = ("lifecycle_stage", "status", "settings", "progress", "results", "metadata", "updated_at")
 MAX_VERSION = 2**31 - 2
 """The last version that can still be changed."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_DELETED: Stored = {"outbox.metadata.action_type": {"$ne": ActionType.DELETED.value}}
 
 
@@ -144,7 +143,7 @@ class InvestigationRepository(Repository[Investigation]):
     async def waiting(self, tenant: str, *, limit: int = DEFAULT_LIMIT) -> tuple[str, ...]:
         """Ids of investigations that have entries in their outbox, those that wait longest first."""
         limit = whole_number("limit", limit, 1, MAX_LIMIT)
-        filter = {"outbox.timestamp": {"$gte": _EPOCH}, **self._filter(tenant)}
+        filter = {**self._filter(tenant), "outbox.timestamp": {"$gte": EPOCH}}
         projection = {"_id": 0, "investigation_id": 1}
 
         async def read() -> list[Stored]:
@@ -165,7 +164,7 @@ class InvestigationRepository(Repository[Investigation]):
     ) -> Investigation | None:
         """The investigation without the moved entries (their ids) and without lease; None if the lease was lost."""
         mine = {"outbox_lease.owner": literal(self.document, "outbox_lease.owner", owner)}
-        ids = [literal(AuditEntry, "entry_id", id) for id in moved]
+        ids = literals(AuditEntry, "entry_id", moved)
         update = {"$pull": {"outbox": {"entry_id": {"$in": ids}}}, "$set": {"outbox_lease": None}}
         return await self._change(tenant, (investigation_id,), update, guard=mine)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from workbench.errors import InvalidInput
 from workbench.models.document import Document
-from workbench.models.fields import Key
+from workbench.models.fields import Key, json_problem
 
 Filter = dict[str, Any]
 
@@ -37,8 +37,7 @@ def literal(document: type[Document], path: str, value: object) -> Any:
         InvalidInput: the model has no scalar at `path`, or the value is of another type; a dict, a list, a pattern
             or None always is.
     """
-    found = _validated(_adapter(document, path), path, value)
-    return found.value if isinstance(found, Enum) else found
+    return _validated(_adapter(document, path), path, value)
 
 
 def literals(document: type[Document], path: str, values: object) -> list[Any]:
@@ -77,10 +76,17 @@ def instant(name: str, value: object) -> datetime:
 
 def _validated(adapter: TypeAdapter[Any], name: str, value: object) -> Any:
     try:
-        return adapter.validate_python(value)
+        found = adapter.validate_python(value)
     except ValidationError as error:
         # Neither chained nor quoted: the value may be anything, also a secret.
         raise InvalidInput(name, error.errors(include_input=False, include_url=False)[0]["msg"]) from None
+    if isinstance(found, Enum):
+        found = found.value
+    if isinstance(found, str) and type(found) is not str:
+        raise InvalidInput(name, "must be plain text")  # the driver stores bson.Code, a str, as JavaScript
+    if isinstance(found, str) and (problem := json_problem(found)):
+        raise InvalidInput(name, problem[1])
+    return found
 
 
 @cache

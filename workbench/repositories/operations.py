@@ -56,12 +56,12 @@ class Operations:
         try:
             with pymongo.timeout(seconds or self._seconds):
                 return await retry(operation, attempts=self._attempts if idempotent else 1)
-        except (PyMongoError, BSONError) as error:
+        except (PyMongoError, BSONError, UnicodeEncodeError, OverflowError) as error:
             raise self._translate(error, key) from None
 
-    def _translate(self, error: PyMongoError | BSONError, key: Sequence[object]) -> WorkbenchError:
+    def _translate(self, error: Exception, key: Sequence[object]) -> WorkbenchError:
         name = self._spec.name
-        if isinstance(error, BSONError):
+        if not isinstance(error, PyMongoError):
             return InvalidInput(name, f"the document cannot be stored ({type(error).__name__})")
         if isinstance(error, DuplicateKeyError):
             taken = [path for path in (error.details or {}).get("keyPattern", {}) if path != self._spec.tenant_path]

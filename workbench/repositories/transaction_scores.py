@@ -69,10 +69,10 @@ class TransactionScoreRepository(Repository[TransactionScore]):
         where = {"investigation_id": investigation_id}
         return await self._page(tenant, where, order=_BY_RISK, limit=limit, cursor=cursor)
 
-    async def riskiest_of_tenant(
+    async def page(
         self, tenant: str, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> Page[TransactionScore]:
-        """The scores of all investigations of a tenant, highest first."""
+        """The scores of all investigations of the tenant, highest first; no index has them by time."""
         return await self._page(tenant, {}, order=_BY_RISK, limit=limit, cursor=cursor)
 
     async def distribution(self, tenant: str, investigation_id: str, *, bins: int = 10) -> tuple[Bin, ...]:
@@ -113,6 +113,8 @@ class TransactionScoreRepository(Repository[TransactionScore]):
             AlreadyExists: another tenant has scores with these keys; the others were written.
         """
         tenant = tenant_literal(tenant)
+        if not isinstance(scores, Sequence):
+            raise InvalidInput("scores", "must be a list of scores")
         for score in scores:
             if not isinstance(score, TransactionScore):
                 raise InvalidInput("scores", "must be TransactionScore documents")

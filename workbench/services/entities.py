@@ -27,7 +27,7 @@ def riskiest_transactions(scores: TransactionScoreRepository) -> EntitySelector:
     async def select(tenant: str, settings: Mapping[str, Any]) -> Sequence[str]:
         wanted = settings.get("max_entities")
         limit = wanted if isinstance(wanted, int) and 1 <= wanted <= MAX_ENTITIES else DEFAULT_ENTITIES
-        page = await scores.riskiest_of_tenant(tenant, limit=limit)
+        page = await scores.page(tenant, limit=limit)
         return list(dict.fromkeys(f"transaction:{score.transaction_id}" for score in page.items))
 
     return select

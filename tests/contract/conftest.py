@@ -1,0 +1,63 @@
+"""Two tenants with the same kinds of documents in one database, and a record of every command that is sent."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+import pytest
+from pymongo import monitoring
+
+from tests.documents import BUILDERS
+from workbench import connections, schema
+from workbench.repositories import Repositories
+from workbench.settings import Settings
+
+TENANTS = ("acme", "globex")
+DOCUMENTS = 30
+
+
+class Recorder(monitoring.CommandListener):
+    """The commands of one client, in order."""
+
+    def __init__(self) -> None:
+        self.commands: list[Mapping[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.commands.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Nothing to record."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Nothing to record."""
+
+
+@pytest.fixture(scope="session")
+def contract_settings(servers: Settings) -> Iterator[Settings]:
+    """A database with all collections and indexes, for the session."""
+    settings = servers.model_copy(update={"mongodb_database": f"workbench_test_{uuid.uuid4().hex[:12]}"})
+    with connections.open_target(settings) as client:
+        database = client[settings.mongodb_database]
+        schema.apply(database, schema.plan(database, settings))
+        yield settings
+        client.drop_database(settings.mongodb_database)
+
+
+@pytest.fixture(scope="session")
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture(scope="session")
+async def repositories(contract_settings: Settings, recorder: Recorder) -> AsyncIterator[Repositories]:
+    """Repositories over the documents of both tenants."""
+    client = connections.open_target_async(contract_settings, event_listeners=[recorder])
+    repositories = Repositories(client[contract_settings.mongodb_database], contract_settings)
+    for name, build in BUILDERS.items():
+        for tenant in TENANTS:
+            for number in range(DOCUMENTS):
+                await getattr(repositories, name).insert(tenant, build(tenant, number))
+    yield repositories
+    await client.close()
