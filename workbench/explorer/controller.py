@@ -198,7 +198,7 @@ class ExplorerController:
             (f"{page.first + i}. {row['investigation']} · {row['user']} · {row['status']}", id_)
             for i, (row, id_) in enumerate(zip(rows, page.ids, strict=True))
         ]
-        self.view.show_page(part_html(page.part), page.position, choices)
+        self.view.show_page(part_html(page.part, heading=False), page.position, choices)
         self._idle()
 
     def _show_section(self) -> None:

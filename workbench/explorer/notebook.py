@@ -15,7 +15,7 @@ from workbench.explorer.dossier import Dossier
 from workbench.explorer.investigations import InvestigationFilter
 from workbench.explorer.model import ExplorerModel
 from workbench.explorer.operations import OperationsOverview
-from workbench.explorer.part import Part, missing_glyphs_allowed, queries_html
+from workbench.explorer.part import Part, for_people, missing_glyphs_allowed, queries_html
 from workbench.explorer.view import ExplorerView
 from workbench.reporting import RUN_DIR_VARIABLE
 from workbench.reporting.notebook import Verdict, show_figure, show_table, verdict
@@ -41,11 +41,12 @@ def is_headless() -> bool:
 def explore(model: ExplorerModel, start: InvestigationFilter, investigation_id: str = "") -> ExplorerController | None:
     """Show the explorer with a filter set, and one investigation open if one is named.
 
-    Headless, the first page stands there as a table instead, and None is returned.
+    Headless, the first page stands there as a table, unless one investigation is asked for; and None is returned.
     """
     if is_headless():
-        page = model.run(model.page(start))
-        show_part(page.part, note=page.position)
+        if not investigation_id:
+            page = model.run(model.page(start))
+            show_part(page.part, note=page.position)
         return None
     controller = ExplorerController(model, ExplorerView(), start, investigation_id=investigation_id)
     display(controller.view.root)
@@ -67,7 +68,7 @@ def show_part(part: Part, note: str = "") -> None:
         with missing_glyphs_allowed():
             show_figure(figure, part.alt, part.frame)
     else:
-        show_table(part.frame, part.title)
+        show_table(for_people(part.frame), part.title)
     _show_html(queries_html(part), "[Query]")
 
 

@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 
 import pandas as pd
@@ -58,16 +59,21 @@ class Part:
         return self.draw(self.frame) if self.draw and len(self.frame) else None
 
 
-def part_html(part: Part, *, max_rows: int = SHOWN_ROWS) -> str:
+def part_html(part: Part, *, heading: bool = True, max_rows: int = SHOWN_ROWS) -> str:
     """A part as HTML for a widget: note, figure, table, "data (CSV)" and "query (copy)". All data is escaped."""
-    pieces = [f"<h3>{escape(part.title)}</h3>"]
+    pieces = [f"<h3>{escape(part.title)}</h3>"] if heading else []
     if part.note:
         pieces.append(f"<p>{escape(part.note)}</p>")
     figure = part.figure()
     if figure is not None:
         pieces.append(_image(figure, part.alt))
-    pieces.append(table_html(part.frame, part.title, max_rows=max_rows))
+    pieces.append(table_html(for_people(part.frame), part.title, max_rows=max_rows))
     return f'<section class="wb-part">{"".join(pieces)}{_exports(part)}</section>'
+
+
+def for_people(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with its times to the second, as text; their zone stands in the column's name."""
+    return frame.map(lambda v: f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) and not pd.isna(v) else v)
 
 
 def queries_html(part: Part) -> str:

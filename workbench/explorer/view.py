@@ -13,8 +13,17 @@ from workbench.models.investigations import InvestigationStatus, LifecycleStage
 
 ANY = ("any", "")
 SECTIONS = ("Facts", "Findings", "Transactions", "Anomalies", "History", "Response", "Similar")
-_NARROW, _WIDE = widgets.Layout(width="15em"), widgets.Layout(width="22em")
-_ROW = widgets.Layout(flex_flow="row wrap", align_items="center")
+NARROW, WIDE = "15em", "22em"
+_STYLE = """<style>
+.wb-explorer table { border-collapse: collapse; line-height: 1.4; }
+.wb-explorer th, .wb-explorer td { padding: 0.15em 0.8em 0.15em 0; text-align: left; vertical-align: top; }
+.wb-explorer td.wb-number { text-align: right; }
+.wb-explorer caption { text-align: left; font-style: italic; }
+.wb-explorer thead th { position: sticky; top: 0; background: var(--jp-layout-color1, Canvas); }
+.wb-explorer .wb-page .wb-scroll { max-height: 24em; overflow: auto; }
+.wb-explorer a { text-decoration: underline; }
+.wb-explorer .wb-alert { color: var(--jp-error-color0, #b71c1c); font-weight: bold; }
+</style>"""
 
 
 class ExplorerView:
@@ -24,15 +33,25 @@ class ExplorerView:
     """
 
     def __init__(self) -> None:
-        self.text = _input(widgets.Text, "Search", "an id from its beginning, or part of a user", _WIDE)
+        self.text = _input(widgets.Text, "Search", "an id from its beginning, or part of a user", WIDE)
         self.tenant = _choice("Tenant", [])
-        self.user = _input(widgets.Text, "User", "exactly this user", _NARROW)
+        self.user = _input(widgets.Text, "User", "exactly this user", NARROW)
         self.status = _choice("Status", [ANY, *((str(s), str(s)) for s in InvestigationStatus)])
         self.stage = _choice("Stage", [ANY, *((str(s), str(s)) for s in LifecycleStage)])
-        self.since = widgets.DatePicker(description="From day", layout=_NARROW, tooltip="first day of the update, UTC")
-        self.until = widgets.DatePicker(description="To day", layout=_NARROW, tooltip="last day of the update, UTC")
+        self.since = widgets.DatePicker(
+            description="From day", layout=widgets.Layout(width=NARROW), tooltip="first day of the update, UTC"
+        )
+        self.until = widgets.DatePicker(
+            description="To day", layout=widgets.Layout(width=NARROW), tooltip="last day of the update, UTC"
+        )
         self.risk = widgets.FloatRangeSlider(
-            value=(0.0, 1.0), min=0.0, max=1.0, step=0.01, description="Risk", continuous_update=False, layout=_WIDE
+            value=(0.0, 1.0),
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            description="Risk",
+            continuous_update=False,
+            layout=widgets.Layout(width=WIDE),
         )
         self.clear = _button("Clear filters", "show all investigations again")
         self.cancel = _button("Cancel", "stop the question that is being answered")
@@ -41,23 +60,25 @@ class ExplorerView:
         self.position = widgets.HTML()
         self.message = widgets.HTML()
         self.table = widgets.HTML()
+        self.table.add_class("wb-page")
         self.chooser = widgets.Select(description="Pick", options=[], rows=8, layout=widgets.Layout(width="100%"))
         self.open = _button("Open", "show the picked investigation")
-        self.section = widgets.ToggleButtons(description="Show", options=SECTIONS)
+        self.section = widgets.ToggleButtons(description="Show", options=SECTIONS, style={"button_width": "auto"})
         self.before = _choice("From version", [])
         self.after = _choice("To version", [])
-        self.versions = widgets.HBox([self.before, self.after], layout=_ROW)
+        self.versions = _row(self.before, self.after)
         self.heading = widgets.HTML()
         self.detail = widgets.HTML()
         self.detail_box = widgets.VBox([self.heading, self.section, self.versions, self.detail])
         self.root = widgets.VBox(
             [
-                widgets.HBox([self.text, self.tenant, self.user, self.status, self.stage], layout=_ROW),
-                widgets.HBox([self.since, self.until, self.risk, self.clear], layout=_ROW),
-                widgets.HBox([self.previous, self.next, self.position, self.cancel], layout=_ROW),
+                widgets.HTML(_STYLE),
+                _row(self.text, self.tenant, self.user, self.status, self.stage),
+                _row(self.since, self.until, self.risk, self.clear),
+                _row(self.previous, self.next, self.position, self.cancel),
                 self.message,
                 self.table,
-                widgets.HBox([self.chooser, self.open], layout=_ROW),
+                _row(self.chooser, self.open),
                 self.detail_box,
             ]
         )
@@ -142,12 +163,17 @@ class ExplorerView:
         self.message.value = f'<p role="{role}" class="wb-{role}">{escape(text)}</p>' if text else ""
 
 
-def _input(kind: Any, label: str, hint: str, layout: widgets.Layout) -> Any:
-    return kind(description=label, placeholder=hint, tooltip=hint, layout=layout)
+def _row(*controls: Any) -> widgets.HBox:
+    """Controls beside one another that wrap where the page is narrow. Its layout is its own: it can be hidden."""
+    return widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
+
+
+def _input(kind: Any, label: str, hint: str, width: str) -> Any:
+    return kind(description=label, placeholder=hint, tooltip=hint, layout=widgets.Layout(width=width))
 
 
 def _choice(label: str, options: Sequence[Any]) -> widgets.Dropdown:
-    return widgets.Dropdown(description=label, options=options, layout=_NARROW, style={"description_width": "initial"})
+    return widgets.Dropdown(description=label, options=options, layout=widgets.Layout(width=NARROW))
 
 
 def _button(label: str, hint: str) -> widgets.Button:
