@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -36,18 +36,22 @@ class Quarantine:
         A row that a person waived stays waived as long as neither it nor its problem changes.
         """
         entries = {entry["_id"]: entry for entry in (_entry(partition, table, item, run_id) for item in rejected)}
-        for waived in self.collection.find({"partition": partition.id, "state": WAIVED}):
-            entry = entries.get(waived["_id"])
-            if entry and all(entry[name] == waived[name] for name in ("field", "reason", "row")):
-                del entries[waived["_id"]]
-        self.collection.delete_many({"partition": partition.id, "state": OPEN, "_id": {"$nin": list(entries)}})
+        known = {entry["_id"]: entry for entry in self.collection.find({"partition": partition.id})}
+        gone = [key for key, entry in known.items() if entry["state"] == OPEN and key not in entries]
+        if gone:
+            self.collection.delete_many({"_id": {"$in": gone}})
         now = utc_now()
-        operations = [
-            UpdateOne({"_id": key}, {"$set": entry, "$setOnInsert": {"first_seen": now}}, upsert=True)
-            for key, entry in entries.items()
-        ]
-        for start in range(0, len(operations), 500):  # rows may be large: keep a command far below 48 MB
-            self.collection.bulk_write(operations[start : start + 500], ordered=False)
+        changed: list[ReplaceOne[Any]] = []
+        new: list[InsertOne[Any]] = []
+        for key, entry in entries.items():
+            before = known.get(key)
+            if before is None:
+                new.append(InsertOne({**entry, "first_seen": now}))
+            elif not (before["state"] == WAIVED and _same_problem(entry, before)):
+                changed.append(ReplaceOne({"_id": key}, {**entry, "first_seen": before["first_seen"]}))
+        for operations in (new, changed):
+            for start in range(0, len(operations), 200):  # rows may be large: keep a command far below 48 MB
+                self.collection.bulk_write(operations[start : start + 200], ordered=False)
 
     def entries(
         self, *, tables: Iterable[str] | None = None, reason: str | None = None, state: str | None = OPEN
@@ -89,6 +93,10 @@ class Quarantine:
             [{"$match": {"state": OPEN}}, {"$group": {"_id": "$table", "rows": {"$sum": 1}}}]
         )
         return {group["_id"]: group["rows"] for group in groups}
+
+
+def _same_problem(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(entry[name] == other[name] for name in ("field", "reason", "row"))
 
 
 def _entry(partition: Partition, table: Table, rejected: Rejected, run_id: str) -> dict[str, Any]:
