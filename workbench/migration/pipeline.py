@@ -26,6 +26,7 @@ from workbench.migration import extract, fence
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
 from workbench.migration.partition import Partition, plan_partitions
+from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress, TableResult
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.table import Table
@@ -227,6 +228,7 @@ class _Run:
             else:
                 planned = plan_partitions(source, table, rows=self.settings.partition_rows)
                 if not self.dry_run:
+                    Quarantine(self.database).forget(table.name)
                     self.ledger.save_plan(table.name, planned)
             result = TableResult(table.name, extract.count_rows(source, table), partitions=len(planned))
             self.results[table.name] = result

@@ -36,7 +36,8 @@ class Quarantine:
         A row that a person waived stays waived as long as neither it nor its problem changes.
         """
         entries = {entry["_id"]: entry for entry in (_entry(partition, table, item, run_id) for item in rejected)}
-        known = {entry["_id"]: entry for entry in self.collection.find({"partition": partition.id})}
+        ours = [{"partition": partition.id}, {"state": {"$in": [WAIVED, LOADED]}}]  # settled ones keep their old plan
+        known = {entry["_id"]: entry for entry in self.collection.find({"table": table.name, "$or": ours})}
         gone = [key for key, entry in known.items() if entry["state"] == OPEN and key not in entries]
         if gone:
             self.collection.delete_many({"_id": {"$in": gone}})
@@ -52,6 +53,10 @@ class Quarantine:
         for operations in (new, changed):
             for start in range(0, len(operations), 200):  # rows may be large: keep a command far below 48 MB
                 self.collection.bulk_write(operations[start : start + 200], ordered=False)
+
+    def forget(self, table: str) -> None:
+        """Drop a table's open entries: its partitions are planned anew and will all be read again."""
+        self.collection.delete_many({"table": table, "state": OPEN})
 
     def entries(
         self, *, tables: Iterable[str] | None = None, reason: str | None = None, state: str | None = OPEN
