@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from workbench.benchmark.concurrency import CLIENTS, Load, fixed_rate, sweep
@@ -50,8 +51,9 @@ class Scope:
     rate: float = 0.0
 
 
-QUICK_SCOPE = Scope("quick", QUICK, sweep_seconds=0.5, explained=3, effect_rows=2_000)
+QUICK_SCOPE = Scope("quick", QUICK, sweep_seconds=0.4, explained=3, effect_rows=1_500)
 FULL_SCOPE = Scope("full", Effort())
+SCOPES = {scope.mode: scope for scope in (QUICK_SCOPE, FULL_SCOPE)}
 _SWEPT = (Kind.INDEXED_QUERY, Kind.SIMPLE_READ, Kind.UPDATE)
 """Kinds of which one workload is swept: the first of these that is measured."""
 _RATE_SECONDS = 10.0
@@ -171,3 +173,11 @@ def _index_effect(settings: Settings, draws: Draws, rows: int) -> tuple[IndexEff
 def _announce(text: str) -> None:
     if progress_mode() != "silent":
         print(f"benchmark: {text}", file=sys.stderr, flush=True)
+
+
+def with_options(
+    scope: Scope, *, samples: int | None = None, clients: tuple[int, ...] | None = None, rate: float = 0.0
+) -> Scope:
+    """A scope with what the user chose in place of its own."""
+    effort = scope.effort if samples is None else replace(scope.effort, samples=samples, pair_seconds=math.inf)
+    return replace(scope, effort=effort, clients=scope.clients if clients is None else clients, rate=rate)

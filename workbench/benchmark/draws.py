@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -61,7 +62,7 @@ class Draws:
 
     def __init__(self, connection: psycopg.Connection[Any], settings: Settings, *, seed: int) -> None:
         self._settings, self._seed = settings, seed
-        self._serial = 0
+        self._serials = itertools.count(1)
         self._random = np.random.default_rng(seed)
         self._pools = {name: _pool(connection, *what, seed) for name, what in _POOLS.items()}
         self._latest = {name: _latest(connection, query) for name, query in _LATEST.items()}
@@ -96,9 +97,8 @@ class Draws:
         return float(self._random.random())
 
     def serial(self) -> int:
-        """The next number of this stream: keys made from it are new."""
-        self._serial += 1
-        return self._serial
+        """The next number, the same in no other stream: keys made from it are new."""
+        return next(self._serials)
 
     def latest(self, of: str) -> datetime:
         """The newest time of a table: the data's present, since the clock's would find nothing in old data."""

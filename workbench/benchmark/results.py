@@ -18,6 +18,7 @@ from workbench.benchmark.statistics import Summary, summarize
 from workbench.benchmark.workloads import Side
 from workbench.benchmark.workloads.base import Workload
 from workbench.errors import ConfigurationError
+from workbench.models import COLLECTIONS
 
 Json: TypeAlias = dict[str, Any]
 FOLDER = "benchmarks"
@@ -90,6 +91,15 @@ class BenchmarkRun:
         """Whether every workload met its target."""
         return all(judgement.passed for judgement in self.judgements())
 
+    def incomplete(self) -> dict[str, tuple[int, int]]:
+        """Collections with fewer documents than their table has rows (rows, documents): answers differ there.
+
+        Rows that the migration put into quarantine are missing by intent. The rows are PostgreSQL's own estimate.
+        """
+        rows, documents = self.environment["rows"], self.environment["documents"]
+        pairs = {name: (rows[spec.source_table], documents[name]) for name, spec in COLLECTIONS.items()}
+        return {name: pair for name, pair in pairs.items() if pair[1] < pair[0]}
+
     def summary_frame(self) -> pd.DataFrame:
         """A row for each workload and database: samples, mean, median with interval, P95, P99, cold, errors, rate."""
         return pd.DataFrame([_summary_row(self.workloads[m.workload], m) for m in self.measurements])
@@ -119,6 +129,35 @@ class BenchmarkRun:
     def load_frame(self) -> pd.DataFrame:
         """A row for each level of load."""
         return pd.DataFrame([_load_row(load) for load in self.loads])
+
+    def checks_frame(self) -> pd.DataFrame:
+        """A row for each workload: sets of parameters and rows that were compared, the first difference."""
+        return pd.DataFrame(
+            [
+                {
+                    "workload": check.workload,
+                    "compared": check.compared,
+                    "rows": check.rows,
+                    "state": "passed" if check.same else "failed",
+                    "difference": str(check.difference or ""),
+                    "note": check.note,
+                }
+                for check in self.checks
+            ]
+        )
+
+    def plans_frame(self) -> pd.DataFrame:
+        """A row for each explained read: how each database finds its rows, what it looks at, the advice."""
+        rows = []
+        for name, plan in self.plans.items():
+            source = plan["source"]
+            if source:
+                rows.append(_plan_row(name, Side.POSTGRESQL, source["nodes"], None, source["rows"], source["advice"]))
+            for read in plan["target"]:
+                how = [*read["stages"], *read["indexes"]]
+                examined = read["documents_examined"]
+                rows.append(_plan_row(name, Side.MONGODB, how, examined, read["returned"], read["advice"]))
+        return pd.DataFrame(rows)
 
     def as_dict(self) -> Json:
         """JSON types; samples in microseconds, so that runs can be compared later."""
@@ -231,6 +270,19 @@ def _summary_row(facts: Mapping[str, Any], m: Measurement) -> Json:
     row["errors"] = sum(m.errors.values())
     row["a second"] = m.throughput
     return row
+
+
+def _plan_row(
+    name: str, side: Side, how: Sequence[str], examined: int | None, returned: int, advice: Sequence[str]
+) -> Json:
+    return {
+        "workload": name,
+        "database": str(side),
+        "plan": " < ".join(how),
+        "examined": examined,
+        "returned": returned,
+        "advice": "; ".join(advice),
+    }
 
 
 def _load_row(load: Load) -> Json:

@@ -42,6 +42,7 @@ class Effort:
     Attributes:
         samples: warm samples of each workload and database.
         pair_seconds: a pair leaves the rotation when it has used so many seconds, but not before `least_samples`.
+        total_seconds: after so many seconds of measuring, every pair leaves that has `least_samples`.
         least_samples: samples that even the slowest pair gets, time allowing or not.
         warmup: executions before the first warm sample.
         cold: cold samples.
@@ -50,13 +51,14 @@ class Effort:
 
     samples: int = minimum_samples(JUDGED_QUANTILES[0])
     pair_seconds: float = 60.0
+    total_seconds: float = 900.0
     least_samples: int = minimum_samples(0.5)
     warmup: int = 5
     cold: int = 10
     checks: int = 5
 
 
-QUICK = Effort(samples=100, pair_seconds=0.6, warmup=1, cold=1, checks=2)
+QUICK = Effort(samples=100, pair_seconds=0.5, total_seconds=12, warmup=1, cold=1, checks=2)
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,10 @@ class _Pair:
         elif keep:
             self.samples.append(elapsed * 1000)
 
-    def is_done(self, effort: Effort) -> bool:
+    def is_done(self, effort: Effort, *, late: bool) -> bool:
         tries = len(self.samples) + self.errors.total()
-        return tries >= effort.samples or (self.spent >= effort.pair_seconds and tries >= effort.least_samples)
+        enough = late or self.spent >= effort.pair_seconds
+        return tries >= effort.samples or (enough and tries >= effort.least_samples)
 
 
 def timed(session: Session, workload: Workload, parameters: Mapping[str, Any]) -> tuple[float, str]:
@@ -215,15 +218,17 @@ def measure(
 def _rotation(pairs: Sequence[tuple[_Pair, _Pair]], effort: Effort, seed: int) -> Iterator[tuple[_Pair, ...]]:
     """Rounds in which each workload that needs samples has one turn; which database goes first is drawn."""
     random = np.random.default_rng(seed)
+    deadline = time.monotonic() + effort.total_seconds
     while True:
-        left = [both for both in pairs if not all(pair.is_done(effort) for pair in both)]
+        late = time.monotonic() >= deadline
+        left = [both for both in pairs if not all(pair.is_done(effort, late=late) for pair in both)]
         if not left:
             return
         for place in random.permutation(len(left)):
             one, two = left[place]
             waiting = (one, two) if random.random() < 0.5 else (two, one)
             # A write needs both turns, so that the copies stay the same on both sides.
-            yield tuple(pair for pair in waiting if pair.workload.writes_to or not pair.is_done(effort))
+            yield tuple(pair for pair in waiting if pair.workload.writes_to or not pair.is_done(effort, late=late))
 
 
 def _take_turns(pairs: Sequence[_Pair], streams: Mapping[str, Draws], *, keep: bool = True) -> None:

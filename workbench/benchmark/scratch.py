@@ -55,7 +55,7 @@ def scratch(
     """
     with open_source(settings, autocommit=True) as connection, open_target(settings, bulk=True) as client:
         database = client[settings.mongodb_database]
-        with _locked(connection):
+        with exclusive(connection):
             _drop(connection, database)
             try:
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCRATCH)))
@@ -73,7 +73,12 @@ def scratch(
 
 
 @contextlib.contextmanager
-def _locked(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def exclusive(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Hold the benchmark's lock in PostgreSQL; the server gives it up when the connection ends.
+
+    Raises:
+        ConfigurationError: another benchmark holds it.
+    """
     row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [SCRATCH]).fetchone()
     if not (row and row[0]):
         raise ConfigurationError(

@@ -1,0 +1,77 @@
+"""A run as aligned text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from workbench.benchmark.environment import is_emulator
+from workbench.benchmark.history import compare_runs, last_comparable
+from workbench.benchmark.results import BenchmarkRun
+from workbench.benchmark.workloads import Side
+from workbench.reporting.figures import number_text
+from workbench.reporting.states import look_of
+
+
+def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Iterator[str]:
+    """The verdicts, the load, what changed since the last comparable run, and the headline, line by line."""
+    yield f"{'workload':<34}{'PostgreSQL':>11}{'MongoDB':>10}{'judged':>8}{'value':>9}{'target':>8}   milliseconds"
+    for row in run.verdict_frame().to_dict("records"):
+        look = look_of(row["state"])
+        yield (
+            f"{row['workload']:<34}{number_text(row['PostgreSQL median ms']):>11}"
+            f"{number_text(row['MongoDB median ms']):>10}{row['judged']:>8}{number_text(row['MongoDB ms']):>9}"
+            f"{number_text(row['target ms']):>8} {look.symbol} {look.word} {row['reason']}"
+        )
+    for name, reason in run.left_out.items():
+        yield f"{name:<34}left out: {reason}"
+    for name, (rows, documents) in run.incomplete().items():
+        yield f"{name}: {documents:,} documents for {rows:,} rows, so some answers must differ"
+    for load in run.loads:
+        offered = f" of {load.offered_rate:g} offered" if load.offered_rate else ""
+        said = load.note or f"{number_text(load.throughput)} a second{offered}, {sum(load.errors.values())} errors"
+        yield f"{load.workload}, {load.side}, {load.clients} clients: {said}"
+    for name, plan in run.plans.items():
+        for text in [
+            *(plan["source"] or {}).get("advice", ()),
+            *(a for part in plan["target"] for a in part["advice"]),
+        ]:
+            yield f"{name}: {text}"
+    yield from _history_lines(run, earlier)
+    yield headline(run)
+
+
+def headline(run: BenchmarkRun) -> str:
+    """One sentence: how many targets were met, how the two compare, and what the figures are worth."""
+    judged = run.judgements()
+    met = sum(judgement.passed for judgement in judged)
+    product = run.environment["versions"]["mongodb"]
+    ratios = [row["MongoDB / PostgreSQL"] for row in run.verdict_frame().to_dict("records")]
+    faster = sum(ratio is not None and ratio < 1 for ratio in ratios)
+    worth = " It is an emulator: its figures say nothing about a MongoDB server." if is_emulator(product) else ""
+    return (
+        f"{met} of {len(judged)} targets met by {product}; it has the lower median in {faster} of {len(ratios)} "
+        f"workloads.{worth}"
+    )
+
+
+def claimed_quantiles(run: BenchmarkRun) -> str:
+    """Which quantiles were judged, for how many workloads: `P99: 31` or `P95: 22, P75: 9`."""
+    counts: dict[str, int] = {}
+    for judgement in run.judgements():
+        name = f"P{judgement.quantile * 100:g}" if judgement.quantile else "none"
+        counts[name] = counts.get(name, 0) + 1
+    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items(), reverse=True))
+
+
+def _history_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun]) -> Iterator[str]:
+    old = last_comparable(run, earlier)
+    if old is None:
+        return
+    moved = [change for change in compare_runs(run, old) if change.significant]
+    yield f"Since {old.started_at[:19]}: {len(moved)} significant changes."
+    for change in moved:
+        side = "" if change.side is Side.MONGODB else f" ({change.side})"
+        yield (
+            f"  {change.workload}{side}: {change.verdict}, {number_text(change.old_ms)} -> "
+            f"{number_text(change.new_ms)} ms (ratio {change.low:.2f} to {change.high:.2f})"
+        )
