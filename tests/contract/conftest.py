@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +9,8 @@ import pytest
 from pymongo import monitoring
 
 from tests.documents import BUILDERS
-from workbench import connections, schema
+from tests.target import prepared_target
+from workbench import connections
 from workbench.repositories import Repositories
 from workbench.settings import Settings
 
@@ -37,12 +37,8 @@ class Recorder(monitoring.CommandListener):
 @pytest.fixture(scope="session")
 def contract_settings(servers: Settings) -> Iterator[Settings]:
     """A database with all collections and indexes, for the session."""
-    settings = servers.model_copy(update={"mongodb_database": f"workbench_test_{uuid.uuid4().hex[:12]}"})
-    with connections.open_target(settings) as client:
-        database = client[settings.mongodb_database]
-        schema.apply(database, schema.plan(database, settings))
+    with prepared_target(servers) as settings:
         yield settings
-        client.drop_database(settings.mongodb_database)
 
 
 @pytest.fixture(scope="session")
