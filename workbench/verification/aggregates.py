@@ -59,7 +59,7 @@ def compare_aggregates(
         if not _equal(one, other, inexact=aggregate == "sum" and column in doubles):
             findings.add(
                 Check.AGGREGATES,
-                f"{aggregate} of {column} differs between the databases",
+                f"aggregates differ: {aggregate} of {column}",
                 field=column,
                 expected=f"{aggregate} {one}",
                 found=f"{aggregate} {other}",

@@ -18,12 +18,15 @@ from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
+from bson.decimal128 import Decimal128
+
 MAX_SHOWN_CHARACTERS = 120
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_PLAIN_DIGITS = 40
 _PLAIN = 10**_MAX_PLAIN_DIGITS
 _EXACT_IN_DOUBLE = 2**53
+_DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class Kind(StrEnum):
@@ -115,6 +118,8 @@ def _double(value: Any) -> Any:
 def _numeric(value: Any) -> Any:
     if isinstance(value, bool):
         return ("not a number", str(value))
+    if isinstance(value, Decimal128):
+        return _number(value.to_decimal())
     number = value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
     return _number(number)
 
@@ -160,10 +165,10 @@ def _timestamp(value: Any) -> Any:
 
 
 def _json(value: Any) -> Any:
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, str):
         if not value.strip():
             return ("empty text",)
-        value = json.loads(value, parse_float=Decimal)
+        value = _DECODER.decode(value)
         if value is None:
             return ("null",)  # JSON's null is not NULL
     return json_form(value)
@@ -171,8 +176,13 @@ def _json(value: Any) -> Any:
 
 def json_form(value: Any) -> Any:
     """The canonical form of a parsed JSON value. Recursive: 90 levels at most are stored, 1,000 are refused."""
-    if value is None or isinstance(value, (bool, str)):
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
         return value
+    if kind is dict:
+        return ("{}", tuple([(key, json_form(value[key])) for key in sorted(value)]))
+    if kind is list:
+        return ("[]", tuple([json_form(item) for item in value]))
     if isinstance(value, int):
         return int(value) if abs(value) < _PLAIN else _number(Decimal(value))
     if isinstance(value, float):
@@ -181,13 +191,9 @@ def json_form(value: Any) -> Any:
         return _number(Decimal(repr(value)))
     if isinstance(value, Decimal):
         return _number(value)
-    if isinstance(value, dict):
-        return ("{}", tuple(sorted((str(key), json_form(item)) for key, item in value.items())))
-    if isinstance(value, (list, tuple)):
-        return ("[]", tuple(json_form(item) for item in value))
     if isinstance(value, datetime):
         return ("date", _timestamp(value))
-    if hasattr(value, "to_decimal"):
+    if isinstance(value, Decimal128):
         return _number(value.to_decimal())
     return ("not JSON", type(value).__name__, str(value)[:1000])
 

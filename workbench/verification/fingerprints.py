@@ -48,10 +48,12 @@ class Fingerprints:
 
     Attributes:
         skipped: rows that were left out because they are in quarantine.
+        seconds: how long reading and hashing took, added up over the processes.
     """
 
     buckets: int
     skipped: int = 0
+    seconds: float = 0.0
     counts: array[int] = field(init=False, repr=False)
     sums: list[int] = field(init=False, repr=False)
 
@@ -68,6 +70,7 @@ class Fingerprints:
     def merge(self, other: Fingerprints) -> None:
         """Add what another process has read."""
         self.skipped += other.skipped
+        self.seconds += other.seconds
         for bucket, (count, total) in enumerate(zip(other.counts, other.sums, strict=True)):
             self.counts[bucket] += count
             self.sums[bucket] += total

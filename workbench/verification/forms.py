@@ -1,22 +1,41 @@
 """A row and its document in one comparable form, and the differences between the two.
 
-The form of a row is made from what PostgreSQL says. The form of a document is made from its restored row, and from
-what a restored row cannot show: fields that are derived (tenant, durations, the detector's type), the document's
-shape, and whether what stands in `provenance` agrees with the values beside it.
+The form of a row is made from what PostgreSQL says. The form of a document is read from its fields, or restored by
+the migration's own code where `provenance` holds values that BSON cannot. To it comes what a row cannot show: derived
+fields (tenant, durations, the detector's type), the document's shape, and whether `provenance` agrees with the values
+beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 from psycopg import sql
 
 from workbench.migration.tables import TABLES
-from workbench.migration.tables.columns import INFINITY, MINUS_INFINITY, RULES, Column, Notes, RowProblem
+from workbench.migration.tables.columns import (
+    EPOCH,
+    INFINITY,
+    MINUS_INFINITY,
+    RULES,
+    Boolean,
+    Column,
+    Double,
+    Instant,
+    Integer,
+    JsonText,
+    Notes,
+    Numeric,
+    RowProblem,
+    Text,
+    Uuid,
+)
 from workbench.migration.tables.table import Table
+from workbench.models.document import bson_value
 from workbench.models.fields import derive_id
 from workbench.settings import Settings, TenancyRule
 from workbench.verification.canonical import ABSENT, Kind, canonical, json_form, show, show_timestamp
@@ -35,6 +54,10 @@ _KINDS = {
     "tags": Kind.JSON,
 }
 Form = tuple[Any, ...]
+Reader = Callable[[Mapping[str, Any], Mapping[str, int]], Any]
+_SAME_FROM_POSTGRESQL = {Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP}
+_MICROSECOND = timedelta(microseconds=1)
+_NOTHING: Mapping[str, int] = {}
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
 
 
@@ -78,10 +101,14 @@ def _milliseconds(start: int | None, end: int | None, unit: int) -> float | None
     return (end // 1000 - start // 1000) / unit
 
 
-_DERIVED: dict[str, tuple[tuple[str, Kind, Callable[[Mapping[str, Any]], Any]], ...]] = {
+Derived = tuple[str, Kind, Callable[[Mapping[str, Any]], Any]]
+"""A field, its kind, and its canonical value for the columns of a row."""
+_DERIVED: dict[str, tuple[Derived, ...]] = {
     "anomaly_events": (("window.duration_minutes", Kind.DOUBLE, _minutes),),
     "soar_playbook_executions": (("duration_ms", Kind.DOUBLE, _duration),),
 }
+_FROM_ELSEWHERE = {"provenance", "results", "embedding", "embedding_model"}
+"""Fields without a column of their own: results come from the progress column, embeddings are judged apart."""
 _MARKS = ("provenance.table", "document shape", "provenance")
 
 
@@ -92,8 +119,12 @@ class Forms:
         self.table, self._settings = table, settings
         self._names = tuple(column.name for column in table.columns)
         self._kinds = tuple(_KINDS[column.kind] for column in table.columns)
+        self._convert = [
+            (position, kind) for position, kind in enumerate(self._kinds) if kind not in _SAME_FROM_POSTGRESQL
+        ]
+        self._readers = tuple(_reader(column) for column in table.columns)
         self._key = tuple(self._names.index(name) for name in table.key)
-        self._derived = _DERIVED.get(table.name, ())
+        self._derived = (*_DERIVED.get(table.name, ()), *_defaults(table))
         extras = [(extra.path, Kind.TEXT) for extra in table.extras]
         if not table.has_tenant:
             extras.append((table.collection.tenant_path, Kind.TEXT))
@@ -130,9 +161,9 @@ class Forms:
 
     def row_form(self, row: Sequence[Any]) -> Form:
         """The canonical form of a selected row."""
-        columns = len(self._kinds)
-        form = [canonical(kind, value) for kind, value in zip(self._kinds, row, strict=False)]
-        form += row[columns:]
+        form = list(row)
+        for position, kind in self._convert:
+            form[position] = canonical(kind, form[position])
         if self._derived:
             named = dict(zip(self._names, row, strict=False))
             form += [derive(named) for _, _, derive in self._derived]
@@ -141,17 +172,27 @@ class Forms:
 
     def document_form(self, document: Mapping[str, Any]) -> Form:
         """The canonical form of a stored document; of one that cannot be read, what can be."""
+        provenance = document.get("provenance")
+        provenance = provenance if isinstance(provenance, dict) else {}
         try:
-            values: Sequence[Any] = self.table.restore(document)
+            if provenance.get("exact"):
+                form = self._restored(document)
+            else:
+                micros = provenance.get("micros") or _NOTHING
+                form = [read(document, micros) for read in self._readers]
         except _UNREADABLE:
-            values = tuple(self._column(column, document) for column in self.table.columns)
-        form = [canonical(kind, value) for kind, value in zip(self._kinds, values, strict=True)]
+            form = [canonical(kind, self._column(column, document))
+                    for kind, column in zip(self._kinds, self.table.columns, strict=True)]  # fmt: skip
         for path, (_, kind) in zip(self._paths, self._outside, strict=True):
             form.append(canonical(kind, _at(document, path)))
-        provenance = document.get("provenance")
-        table = provenance.get("table", ABSENT) if isinstance(provenance, dict) else ABSENT
+        table = provenance.get("table", ABSENT)
         form += (table, self._shapes.problem(document), self._notes_problem(document, provenance))
         return tuple(form)
+
+    def _restored(self, document: Mapping[str, Any]) -> list[Any]:
+        """The values of the columns, where some stand in `provenance` rather than in their fields."""
+        values = self.table.restore(document)
+        return [canonical(kind, value) for kind, value in zip(self._kinds, values, strict=True)]
 
     def _column(self, column: Column, document: Mapping[str, Any]) -> Any:
         """The value of one column of a document that cannot be restored as a whole."""
@@ -163,10 +204,8 @@ class Forms:
             value = _at(document, column.path.split("."))
             return value if value is ABSENT or value is None else _Unreadable(value)
 
-    def _notes_problem(self, document: Mapping[str, Any], provenance: Any) -> str:
+    def _notes_problem(self, document: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         """What in `provenance` contradicts the values beside it: a restored row would show the note, not the value."""
-        if not isinstance(provenance, dict):
-            return ""
         micros, exact = provenance.get("micros"), provenance.get("exact")
         try:
             if exact:
@@ -202,6 +241,54 @@ class Forms:
             if repr(expected) != repr(found):
                 how = found if field.name in _MARKS[1:] else cause(field.kind, expected, found)
                 yield Difference(field.name, field.show(expected), field.show(found), how)
+
+
+def _defaults(table: Table) -> Iterator[Derived]:
+    """Fields that no column fills: a migrated document has their defaults."""
+    filled = {path.partition(".")[0] for path in (*(c.path for c in table.columns), *(e.path for e in table.extras))}
+    filled |= {table.collection.tenant_path.partition(".")[0]} | _FROM_ELSEWHERE
+    filled |= {path.partition(".")[0] for path, _, _ in _DERIVED.get(table.name, ())}
+    for name, info in table.collection.document.model_fields.items():
+        if name not in filled:
+            form = json_form(bson_value(info.get_default(call_default_factory=True)))
+            yield name, Kind.JSON, _always(form)
+
+
+def _always(form: Any) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda row: form
+
+
+def _reader(column: Column) -> Reader:
+    """How a column is read from a document none of whose values is kept in `provenance.exact`."""
+    kind = _KINDS[column.kind]
+    parent, _, leaf = column.path.rpartition(".")
+
+    def take(document: Mapping[str, Any]) -> Any:
+        return (document[parent] if parent else document)[leaf]
+
+    def read_plain(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
+        value = take(document)
+        return value if type(value) is plain or value is None else canonical(kind, value)
+
+    def read_instant(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
+        value = take(document)
+        if value is None:
+            return None
+        return (value - EPOCH) // _MICROSECOND + micros.get(column.path, 0)
+
+    def read_value(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
+        value = take(document)
+        return json_form(value) if kind is Kind.JSON else canonical(kind, value)
+
+    def read_by_column(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
+        return canonical(kind, column.dump(document, Notes({"micros": micros})))
+
+    plain = {Kind.TEXT: str, Kind.INTEGER: int, Kind.DOUBLE: float, Kind.BOOLEAN: bool}.get(kind)
+    if type(column) in (Text, Integer, Double, Boolean):
+        return read_plain
+    if type(column) is Instant:
+        return read_instant
+    return read_value if type(column) in (JsonText, Uuid, Numeric) else read_by_column
 
 
 class _Unreadable:

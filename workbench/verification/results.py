@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes longer to import than a worker process takes to start
 
 MAX_EXAMPLES = 5
 MAX_CLUSTERS = 200
@@ -281,7 +282,7 @@ class VerificationResult:
         if self.sample:
             lines.append(str(self.sample) + ".")
         rate = f"{self.rows:,} rows in {self.seconds:.1f} s ({self.rows_per_second:,.0f} rows/s)"
-        found = "no mismatch" if self.passed else f"{self.mismatches:,} mismatches"
+        found = "no mismatch" if self.passed else _mismatches(self.mismatches)
         lines.append(f"{'PASSED' if self.passed else 'FAILED'}: {found}; {rate}; run {self.run_id}")
         return "\n".join(line for line in lines)
 
@@ -291,7 +292,7 @@ class VerificationResult:
 
     def tables_frame(self) -> pd.DataFrame:
         """A line a table: rows, documents, quarantined, mismatches, seconds, rows_per_second."""
-        return pd.DataFrame(
+        return _table(
             [
                 {
                     "table": table.table,
@@ -303,7 +304,8 @@ class VerificationResult:
                     "rows_per_second": round(table.rows / table.seconds) if table.seconds else 0,
                 }
                 for table in self.tables
-            ]
+            ],
+            ["table", "rows", "documents", "quarantined", "mismatches", "seconds", "rows_per_second"],
         )
 
     def coverage_frame(self) -> pd.DataFrame:
@@ -317,7 +319,7 @@ class VerificationResult:
             lines.append(
                 {"table": table.table, "compared": compared, "quarantined": table.quarantined, "not_compared": left}
             )
-        return pd.DataFrame(lines, columns=["table", "compared", "quarantined", "not_compared"])
+        return _table(lines, ["table", "compared", "quarantined", "not_compared"])
 
     def rates_frame(self) -> pd.DataFrame:
         """A line a table: rows a second of the comparison of counts and fields alone."""
@@ -327,23 +329,27 @@ class VerificationResult:
             for check in table.checks
             if check.check is Check.FIELDS and check.seconds > 0
         ]
-        return pd.DataFrame(lines, columns=["table", "rows_per_second"])
+        return _table(lines, ["table", "rows_per_second"])
 
     def headline(self) -> str:
         """One sentence about all of it."""
         about = f"{self.rows:,} rows against {self.documents:,} documents in {len(self.tables)} tables"
         if self.sample:
             return f"{self.sample}."
-        return f"No mismatch: {about}." if self.passed else f"{self.mismatches:,} mismatches: {about}."
+        return f"No mismatch: {about}." if self.passed else f"{_mismatches(self.mismatches)}: {about}."
 
     def clusters_frame(self) -> pd.DataFrame:
         """A line a cause: table, check, cause, count."""
         columns = ["table", "check", "cause", "count"]
-        return pd.DataFrame([{name: getattr(c, name) for name in columns} for c in self.clusters], columns=columns)
+        return _table([{name: getattr(c, name) for name in columns} for c in self.clusters], columns)
 
     def examples_frame(self) -> pd.DataFrame:
         """A line for each example that was kept, with table, key, field, expected, found and cause."""
         return _frame((example for cluster in self.clusters for example in cluster.examples), Mismatch)
+
+
+def _mismatches(count: int) -> str:
+    return f"{count:,} mismatch{'' if count == 1 else 'es'}"
 
 
 def _mark(check: CheckResult) -> str:
@@ -351,7 +357,13 @@ def _mark(check: CheckResult) -> str:
 
 
 def _frame(items: Iterable[Any], kind: type[Any]) -> pd.DataFrame:
-    return pd.DataFrame([asdict(item) for item in items], columns=list(kind.__dataclass_fields__))
+    return _table([asdict(item) for item in items], list(kind.__dataclass_fields__))
+
+
+def _table(lines: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(lines, columns=columns)
 
 
 def _plain(value: Any) -> Any:

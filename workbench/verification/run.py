@@ -110,6 +110,8 @@ class _Table:
     notes: list[str] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     sampled: tuple[int, int] = (0, 0)
+    source_futures: list[Future[Fingerprints]] = field(default_factory=list)
+    target_futures: list[Future[Fingerprints]] = field(default_factory=list)
 
 
 class _Run:
@@ -142,13 +144,18 @@ class _Run:
             source = stack.enter_context(open_snapshot(self.settings, None))
             snapshot = export_snapshot(source)
             sizes = {name: count_rows(source, TABLES[name]) for name in names}
-            pool = self._pool(stack)
+            tables = {
+                name: self._prepare(source, name, sizes[name], snapshot, earlier.get(name))
+                for name in names
+                if name not in taken
+            }
+            self._start_workers(stack, tables.values())
             for name in names:
-                if name in taken:
+                table = tables.get(name)
+                if table is None:
                     results.append(taken[name])
                 else:
-                    table = self._prepare(source, name, sizes[name], snapshot, earlier.get(name))
-                    results.append(self._table(source, table, pool, sizes))
+                    results.append(self._table(source, table, sizes))
                     sampled.append(table.sampled)
                 state.save_table(self.database, self.run_id, results[-1])
         notes = [f"{name}: taken over from the run that was interrupted" for name in taken if name in names]
@@ -174,12 +181,18 @@ class _Run:
                 return state.finished_tables(self.database, last["_id"]), {}
         return {}, {}
 
-    def _pool(self, stack: ExitStack) -> ProcessPoolExecutor | None:
+    def _start_workers(self, stack: ExitStack, tables: Iterable[_Table]) -> None:
+        """Let worker processes read all tables, while this one asks the databases for aggregates and the like."""
         workers = min(self.settings.workers, self.settings.max_source_connections - 1)
-        if workers < 2 or self.sample:
-            return None
+        if workers < 2 or self.sample or not self.checks & {Check.COUNTS, Check.FIELDS}:
+            return
         context = multiprocessing.get_context("spawn")
-        return stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+        pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        for table in tables:
+            if not (table.earlier and table.earlier.wrong_buckets):
+                table.source_futures = [pool.submit(source_fingerprints, part) for part in table.source_parts]
+                table.target_futures = [pool.submit(target_fingerprints, part) for part in table.target_parts]
 
     def _prepare(
         self, source: psycopg.Connection[Any], name: str, rows: int, snapshot: str, earlier: TableResult | None
@@ -204,7 +217,6 @@ class _Run:
         self,
         source: psycopg.Connection[Any],
         table: _Table,
-        pool: ProcessPoolExecutor | None,
         sizes: dict[str, int],
     ) -> TableResult:
         began = time.perf_counter()
@@ -215,7 +227,7 @@ class _Run:
             elif table.earlier and table.earlier.wrong_buckets:
                 self._compare_again(table, table.earlier)
             else:
-                self._compare_all(table, pool)
+                self._compare_all(table)
         if Check.AGGREGATES in self.checks and not self.sample:
             self._check(
                 table,
@@ -264,9 +276,9 @@ class _Run:
         status: Status = "failed" if wrong else "passed" if examined else "skipped"
         table.checks.append(CheckResult(table.forms.table.name, check, status, examined, wrong, note, seconds))
 
-    def _compare_all(self, table: _Table, pool: ProcessPoolExecutor | None) -> None:
-        began = time.perf_counter()
-        source, found = self._fingerprints(table, pool)
+    def _compare_all(self, table: _Table) -> None:
+        source, found = self._fingerprints(table)
+        began = time.perf_counter() - source.seconds - found.seconds
         table.rows, table.documents, table.skipped = source.rows + source.skipped, found.rows, source.skipped
         table.fingerprints = (source.total, found.total)
         table.wrong = tuple(source.differing(found))
@@ -297,17 +309,21 @@ class _Run:
             examine(table.forms, table.source_parts, whole, groups, table.findings, ranges_are_cheap=cheap)
         )
 
-    def _fingerprints(self, table: _Table, pool: ProcessPoolExecutor | None) -> tuple[Fingerprints, Fingerprints]:
+    def _fingerprints(self, table: _Table) -> tuple[Fingerprints, Fingerprints]:
         name, buckets = table.forms.table.name, table.buckets
-        if pool is None:
-            read = lambda count: self.on_progress(name, count)  # noqa: E731
+        if table.source_futures:
             return (
-                merged((source_fingerprints(part, read) for part in table.source_parts), buckets),
-                merged((target_fingerprints(part, read) for part in table.target_parts), buckets),
+                merged(self._results(name, table.source_futures), buckets),
+                merged(self._results(name, table.target_futures), buckets),
             )
-        sources = [pool.submit(source_fingerprints, part) for part in table.source_parts]
-        targets = [pool.submit(target_fingerprints, part) for part in table.target_parts]
-        return merged(self._results(name, sources), buckets), merged(self._results(name, targets), buckets)
+
+        def read(count: int) -> None:
+            self.on_progress(name, count)
+
+        return (
+            merged((source_fingerprints(part, read) for part in table.source_parts), buckets),
+            merged((target_fingerprints(part, read) for part in table.target_parts), buckets),
+        )
 
     def _results(self, name: str, futures: list[Future[Fingerprints]]) -> Iterable[Fingerprints]:
         for future in futures:

@@ -6,6 +6,7 @@ Nothing is sorted. The functions take plain values only, so that they run in any
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class TargetPart:
 
 def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Fingerprints:
     """The fingerprints of a part of the source."""
-    found = Fingerprints(part.buckets)
+    found, began = Fingerprints(part.buckets), time.perf_counter()
     forms = forms_of(part.table, part.settings)
     with open_snapshot(part.settings, part.snapshot) as connection:
         for batch in batches(connection, forms, part.partition):
@@ -71,12 +72,13 @@ def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Finger
                     found.add(row_id, forms.row_form(row))
             if on_read:
                 on_read(len(batch))
+    found.seconds = time.perf_counter() - began
     return found
 
 
 def target_fingerprints(part: TargetPart, on_read: Read | None = None) -> Fingerprints:
     """The fingerprints of a part of the target."""
-    found = Fingerprints(part.buckets)
+    found, began = Fingerprints(part.buckets), time.perf_counter()
     forms = forms_of(part.table, part.settings)
     unread = 0
     with connections.open_target(part.settings, bulk=True) as client:
@@ -88,6 +90,7 @@ def target_fingerprints(part: TargetPart, on_read: Read | None = None) -> Finger
                 unread = 0
     if on_read and unread:
         on_read(unread)
+    found.seconds = time.perf_counter() - began
     return found
 
 

@@ -35,6 +35,7 @@ _BSON: dict[type, tuple[str, ...]] = {
     dict: ("object",),
 }
 Shape = tuple[Any, ...]
+Inner = dict[str, "Inner"]
 
 
 class Shapes:
@@ -45,11 +46,12 @@ class Shapes:
         if collection.vector:  # large, read apart, and judged by `structure`
             self._schema["required"].remove(collection.vector.path)
             self._schema["properties"].pop(collection.vector.path)
+        self._inner = _inner(self._schema)
         self._known: dict[Shape, str] = {}
 
     def problem(self, document: Mapping[str, Any]) -> str:
         """What is wrong with the shape of `document`, as `path: reason`; empty if nothing is."""
-        shape = _shape(document, self._schema)
+        shape = _shape(document, self._inner)
         found = self._known.get(shape)
         if found is None:
             found = _judge(document, self._schema, "")
@@ -58,23 +60,27 @@ class Shapes:
         return found
 
 
-def _shape(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Shape:
-    """Names and types of an object's fields, deep only where the schema names fields."""
-    properties = schema.get("properties", {})
-    parts: list[Any] = []
-    for name, item in value.items():
-        kind = type(item)
-        parts.append(name)
-        parts.append(kind)
-        known = properties.get(name)
-        if known is None:
-            continue
-        if kind is dict and "properties" in known:
-            parts.append(_shape(item, known))
-        elif kind is list and "items" in known:
-            inner = known["items"]
-            deep = "properties" in inner
-            parts.append(tuple(_shape(each, inner) if deep and type(each) is dict else type(each) for each in item))
+def _inner(schema: Mapping[str, Any]) -> Inner:
+    """The fields whose own fields, or elements, the schema names: field -> the same of its parts."""
+    found: Inner = {}
+    for name, known in schema.get("properties", {}).items():
+        parts = known.get("items", known) if isinstance(known, Mapping) else {}
+        if isinstance(parts, Mapping) and ("properties" in parts or parts is not known):
+            found[name] = _inner(parts)
+    return found
+
+
+def _shape(value: Mapping[str, Any], inner: Inner) -> Shape:
+    """Names and types of an object's fields, deep only where the schema names parts."""
+    parts: list[Any] = [tuple(value), tuple(map(type, value.values()))]
+    for name, deeper in inner.items():
+        item = value.get(name)
+        if type(item) is dict:
+            parts.append(_shape(item, deeper))
+        elif type(item) is list:
+            parts.append(
+                tuple([_shape(each, deeper) if deeper and type(each) is dict else type(each) for each in item])
+            )
     return tuple(parts)
 
 
