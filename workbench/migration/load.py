@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne
 from pymongo.collection import Collection as MongoCollection
@@ -79,9 +80,8 @@ def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharde
 
 def compare(collection: MongoCollection[Any], batch: Sequence[Encoded]) -> Written:
     """What `upsert` would do, without writing: for the dry run."""
-    stored = {
-        document["_id"]: document.raw for document in collection.find({"_id": {"$in": [item.id for item in batch]}})
-    }
+    encoded = collection.with_options(codec_options=CodecOptions(document_class=RawBSONDocument))
+    stored = {document["_id"]: document.raw for document in encoded.find({"_id": {"$in": [item.id for item in batch]}})}
     written = Written()
     for item in batch:
         raw = stored.get(item.id)

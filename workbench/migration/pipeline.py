@@ -76,11 +76,6 @@ def migrate(
             return run.to_end(executor)
         except PyMongoError as error:
             raise connections.translate_target_error(error) from None  # the error may quote documents
-        except (errors.UndefinedTable, errors.UndefinedColumn) as error:
-            raise ConfigurationError(
-                f"The source's schema {settings.source_schema} is not the expected one: {error.diag.message_primary}.",
-                todo="Check WORKBENCH_DATABASE_URL and WORKBENCH_SOURCE_SCHEMA.",
-            ) from None
         except psycopg.Error as error:
             raise SourceUnavailable(f"PostgreSQL ended the work ({type(error).__name__}): {error}.") from None
 
@@ -218,22 +213,36 @@ class _Run:
         raise MigrationError("PostgreSQL lost the snapshot again and again.", todo="Run the same command later.")
 
     def _plan(self, source: psycopg.Connection[Any]) -> list[Partition]:
+        """The partitions of every table; one that the source does not let us read fails alone."""
         partitions: list[Partition] = []
         for table in self.tables:
-            if table.name not in self.empty:
-                collection = self.database[table.collection.name]
-                self.empty[table.name] = collection.find_one({}, {"_id": 1}) is None
-            if self.ledger.is_planned(table.name):
-                planned = self.ledger.plan_of(table.name)
-            else:
-                planned = plan_partitions(source, table, rows=self.settings.partition_rows)
-                if not self.dry_run:
-                    Quarantine(self.database).forget(table.name)
-                    self.ledger.save_plan(table.name, planned)
-            result = TableResult(table.name, extract.count_rows(source, table), partitions=len(planned))
-            self.results[table.name] = result
+            result = self.results[table.name] = TableResult(table.name)
+            try:
+                with source.transaction():
+                    result.source_rows = extract.count_rows(source, table)
+                    planned = self._plan_table(source, table)
+            except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege) as error:
+                result.errors.append(f"PostgreSQL: {error.diag.message_primary}")
+                continue
+            result.partitions = len(planned)
             partitions += planned
+        refused = [table.errors[0] for table in self.results.values() if table.errors]
+        if len(refused) == len(self.tables):
+            raise ConfigurationError(
+                f"No table can be read from the source's schema {self.settings.source_schema}. {refused[0]}.",
+                todo="Check WORKBENCH_DATABASE_URL and WORKBENCH_SOURCE_SCHEMA.",
+            )
         return partitions
+
+    def _plan_table(self, source: psycopg.Connection[Any], table: Table) -> tuple[Partition, ...]:
+        if table.name not in self.empty:
+            self.empty[table.name] = self.database[table.collection.name].find_one({}, {"_id": 1}) is None
+        if self.ledger.is_planned(table.name):
+            return self.ledger.plan_of(table.name)
+        planned = plan_partitions(source, table, rows=self.settings.partition_rows)
+        if not self.dry_run:
+            self.ledger.save_plan(table.name, planned)
+        return planned
 
     # -- the workers --------------------------------------------------------------------------------------------
 

@@ -42,7 +42,8 @@ class TableResult:
     @property
     def complete(self) -> bool:
         """Whether every partition is done and every row of the source is accounted for."""
-        return self.done == self.partitions and self.counts.balanced and self.counts.read == self.source_rows
+        done = self.done == self.partitions and not self.errors
+        return done and self.counts.balanced and self.counts.read == self.source_rows
 
     def as_dict(self) -> dict[str, Any]:
         """As the ledger and the reports show it."""
