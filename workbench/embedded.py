@@ -195,9 +195,12 @@ def _postgres_pid(data_dir: Path) -> int | None:
 
 
 def _start_mongodb(data_dir: Path, state: dict[str, Any], wanted_port: int) -> None:
-    if _mongodb_process(data_dir):
+    running = _mongodb_process(data_dir)
+    if running and "mongodb_password" in state:
         _wait_for_mongodb(data_dir, state, None)
         return
+    if running:  # left without a password by a start that was killed
+        _end(running)
     port = wanted_port or state.get("mongodb_port", 0)
     if wanted_port and not _is_free(wanted_port):
         raise ServerStartError(
