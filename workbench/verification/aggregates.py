@@ -8,6 +8,7 @@ pass each and are left out beyond `DISTINCT_MAX_ROWS` rows.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,6 +18,7 @@ import psycopg
 from bson.decimal128 import Decimal128
 from psycopg import sql
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from workbench.verification.measures import MEASURES, Measure, Measured
 from workbench.verification.results import Check, Findings
@@ -51,7 +53,18 @@ def compare_aggregates(
     """
     with_distinct = rows <= DISTINCT_MAX_ROWS
     expected = source_aggregates(source, table, key=key, excluded=excluded, with_distinct=with_distinct)
-    found = target_aggregates(database, table, collection, with_distinct=with_distinct)
+    try:
+        found = target_aggregates(database, table, collection, with_distinct=with_distinct)
+    except OperationFailure as error:
+        if error.code in (13, 18) or error.timeout:
+            raise
+        findings.add(
+            Check.AGGREGATES,
+            "aggregates cannot be computed: a value has another type than its column",
+            expected="aggregates",
+            found=f"refusal with code {error.code}",
+        )
+        return len(expected), ""
     doubles = {measure.name for measure in MEASURES[table] if measure.kind is Measured.DOUBLE}
     for name in sorted(expected.keys() | found.keys()):
         column, aggregate = name
@@ -252,12 +265,12 @@ def _put(values: Values, name: tuple[str, str], number: Any) -> None:
     present = values.get(name)
     if number is None or present is None:
         values[name] = present if number is None else number
-    elif name[1] == "min":
-        values[name] = min(present, number)
-    elif name[1] == "max":
-        values[name] = max(present, number)
-    else:
-        values[name] = present + number
+        return
+    combine = {"min": min, "max": max}.get(name[1], operator.add)
+    try:
+        values[name] = combine(present, number)
+    except TypeError:  # a corrupted value has another type: the text equals no aggregate of the other side
+        values[name] = f"{present!r} and {number!r}"
 
 
 def _plain(number: Any) -> Any:

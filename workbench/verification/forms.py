@@ -109,6 +109,7 @@ _DERIVED: dict[str, tuple[Derived, ...]] = {
 }
 _FROM_ELSEWHERE = {"provenance", "results", "embedding", "embedding_model"}
 """Fields without a column of their own: results come from the progress column, embeddings are judged apart."""
+_RESULTS = frozenset({"risk_score", "domain_findings", "transaction_scores"})
 _MARKS = ("provenance.table", "document shape", "provenance")
 
 
@@ -186,8 +187,14 @@ class Forms:
         for path, (_, kind) in zip(self._paths, self._outside, strict=True):
             form.append(canonical(kind, _at(document, path)))
         table = provenance.get("table", ABSENT)
-        form += (table, self._shapes.problem(document), self._notes_problem(document, provenance))
+        form += (table, self._shape_problem(document), self._notes_problem(document, provenance))
         return tuple(form)
+
+    def _shape_problem(self, document: Mapping[str, Any]) -> str:
+        progress = document.get("progress")
+        if isinstance(progress, dict) and (misplaced := _RESULTS & progress.keys()):
+            return f"progress.{min(misplaced)}: belongs into results, where another value may stand"
+        return self._shapes.problem(document)
 
     def _restored(self, document: Mapping[str, Any]) -> list[Any]:
         """The values of the columns, where some stand in `provenance` rather than in their fields."""

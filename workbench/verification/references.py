@@ -143,7 +143,7 @@ def compare_versions(source: psycopg.Connection[Any], database: Database[Any], f
         for group in groups
         if not _continuous(group["entries"], group["versions"], group["first"], group["last"])
     }
-    for investigation in sorted(broken - expected):
+    for investigation in sorted(broken - expected, key=str):
         findings.add(
             Check.REFERENCES,
             "histories have gaps or repeats in their versions that the source does not have",
@@ -155,5 +155,7 @@ def compare_versions(source: psycopg.Connection[Any], database: Database[Any], f
     return len(rows)
 
 
-def _continuous(entries: int, versions: int, first: int | None, last: int | None) -> bool:
-    return first is None or last is None or (entries == versions == last - first + 1)
+def _continuous(entries: int, versions: int, first: Any, last: Any) -> bool:
+    if first is None or last is None:
+        return True
+    return isinstance(first, int) and isinstance(last, int) and entries == versions == last - first + 1

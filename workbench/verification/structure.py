@@ -52,12 +52,15 @@ def compare_embeddings(database: Database[Any], spec: Collection, settings: Sett
     """Judge every embedding of a collection: present, float32, dimension, length, and whether it is its document's."""
     if spec.vector is None:
         return 0
-    examined, names = 0, Counter[str]()
+    examined, names, keys = 0, Counter[str](), dict[str, str]()
     fields = dict.fromkeys((spec.vector.path, "embedding_model", spec.natural_key[0], *_EVENT_FIELDS), 1)
     embedder = embedder_for(settings)
     with database[spec.name].find({}, fields, batch_size=_BATCH) as cursor:
         while batch := list(islice(cursor, _BATCH)):
-            names.update(str(document.get("embedding_model")) for document in batch)
+            for document in batch:
+                name = str(document.get("embedding_model"))
+                names[name] += 1
+                keys.setdefault(name, str(document.get(spec.natural_key[0])))
             well = [document for document in batch if _is_well(document, spec, settings, findings)]
             if examined < MAX_RECOMPUTED[settings.embedding_model]:
                 _compare_with_anew(well, spec, embedder, findings)
@@ -68,6 +71,7 @@ def compare_embeddings(database: Database[Any], spec: Collection, settings: Sett
             findings.add(
                 Check.STRUCTURE,
                 f"embeddings were made by {name}, the others by {usual}: they cannot be compared",
+                key=keys[name],
                 field="embedding_model",
                 expected=usual,
                 found=name,
