@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from pydantic import SecretStr
+
 from workbench.benchmark.concurrency import CLIENTS, Load, fixed_rate, sweep
 from workbench.benchmark.draws import Draws
 from workbench.benchmark.environment import describe_environment
 from workbench.benchmark.explain import PlanPair, compare_plans
 from workbench.benchmark.index_effect import IndexEffect, measure_index_effect
 from workbench.benchmark.results import BenchmarkRun, describe_workloads
-from workbench.benchmark.runner import QUICK, Check, Effort, Measurement, check, measure
+from workbench.benchmark.runner import QUICK, Effort, Measurement, check, measure
 from workbench.benchmark.scratch import scratch
-from workbench.benchmark.sessions import SourceSession, TargetSession
-from workbench.benchmark.statistics import summarize
+from workbench.benchmark.sessions import both_sessions
 from workbench.benchmark.workloads import Kind, Side, Workload, choose
-from workbench.connections import open_source, open_target
+from workbench.connections import open_source, open_target, source_uri, target_uri
 from workbench.errors import ConfigurationError
 from workbench.progress import progress, progress_mode
 from workbench.settings import Settings
@@ -81,6 +82,7 @@ def run_benchmark(
         UnavailableError: a database cannot be reached.
     """
     started_at, started = datetime.now(UTC), time.monotonic()
+    settings = _resolved(settings)
     workloads = choose(settings, only)
     with open_source(settings, autocommit=True) as connection, open_target(settings) as client:
         database = client[settings.mongodb_database]
@@ -93,9 +95,17 @@ def run_benchmark(
         draws = Draws(connection, settings, seed=seed)
     with scratch(settings, workloads, draws, say=_announce) as left_out:
         chosen = [workload for workload in workloads if workload.name not in left_out]
-        checks = _check(chosen, settings, draws, scope.effort.checks)
-        with progress(None, "measure", "samples") as bar:
-            measurements = measure(chosen, settings, draws, scope.effort, seed=seed, tick=bar.update)
+        with both_sessions(settings) as (source, target):
+            with progress(len(chosen), "compare answers", "workloads") as bar:
+                checks = []
+                for one in chosen:
+                    stream = draws.stream(f"check {one.name}")
+                    checks.append(check(one, source, target, stream, scope.effort.checks))
+                    bar.update()
+            with progress(None, "measure", "samples") as bar:
+                measurements = measure(
+                    chosen, source, target, settings, draws, scope.effort, seed=seed, tick=bar.update
+                )
         loads = _load(chosen, settings, draws, scope)
         plans = explain_workloads(_slowest(chosen, measurements, scope.explained), settings, draws)
         effect = _index_effect(settings, draws, scope.effect_rows)
@@ -117,29 +127,22 @@ def run_benchmark(
 
 def explain_workloads(workloads: Sequence[Workload], settings: Settings, draws: Draws) -> list[PlanPair]:
     """The plans of both sides for one set of parameters of each workload."""
-    source, target = SourceSession(settings), TargetSession(settings)
-    try:
+    with both_sessions(settings) as (source, target):
         return [
             compare_plans(workload, workload.parameters(draws.stream(f"explain {workload.name}")), source, target)
             for workload in workloads
         ]
-    finally:
-        source.close()
-        target.close()
 
 
-def _check(workloads: Sequence[Workload], settings: Settings, draws: Draws, count: int) -> list[Check]:
-    source, target = SourceSession(settings), TargetSession(settings)
-    found = []
-    try:
-        with progress(len(workloads), "compare answers", "workloads") as bar:
-            for workload in workloads:
-                found.append(check(workload, source, target, draws.stream(f"check {workload.name}"), count))
-                bar.update()
-    finally:
-        source.close()
-        target.close()
-    return found
+def _resolved(settings: Settings) -> Settings:
+    """The settings with the URIs that they stand for: asking for those of embedded servers takes longer than most
+    questions."""
+    return settings.model_copy(
+        update={
+            "database_url": SecretStr(source_uri(settings)),
+            "mongodb_uri": SecretStr(target_uri(settings)),
+        }
+    )
 
 
 def _load(workloads: Sequence[Workload], settings: Settings, draws: Draws, scope: Scope) -> list[Load]:
@@ -162,7 +165,7 @@ def _load(workloads: Sequence[Workload], settings: Settings, draws: Draws, scope
 
 def _slowest(workloads: Sequence[Workload], measurements: Sequence[Measurement], count: int) -> list[Workload]:
     """The workloads that are slowest on MongoDB, the slowest first."""
-    medians = {m.workload: summarize(m.warm_ms).median for m in measurements if m.side is Side.MONGODB and m.warm_ms}
+    medians = {m.workload: m.summary.median for m in measurements if m.side is Side.MONGODB and m.summary}
     return sorted((w for w in workloads if w.name in medians), key=lambda w: -medians[w.name])[:count]
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from workbench.benchmark.results import FOLDER, FORMAT, BenchmarkRun
-from workbench.benchmark.statistics import median_ratio, minimum_samples, summarize
+from workbench.benchmark.statistics import median_ratio, minimum_samples
 from workbench.benchmark.workloads import Side
 
 Json: TypeAlias = dict[str, Any]
@@ -62,17 +63,26 @@ def last_comparable(run: BenchmarkRun, earlier: Sequence[BenchmarkRun]) -> Bench
 
 def compare_runs(new: BenchmarkRun, old: BenchmarkRun) -> tuple[Change, ...]:
     """How the medians of the workloads that both runs measured have moved."""
-    before = {(m.workload, m.side): m.warm_ms for m in old.measurements}
+    before = {(m.workload, m.side): m for m in old.measurements}
     least = minimum_samples(0.5)
     changes = []
     for measurement in new.measurements:
-        samples = before.get((measurement.workload, measurement.side), ())
-        if len(samples) < least or len(measurement.warm_ms) < least:
+        earlier = before.get((measurement.workload, measurement.side))
+        if earlier is None or min(len(earlier.warm_ms), len(measurement.warm_ms)) < least:
             continue
-        ratio, interval = median_ratio(measurement.warm_ms, samples, seed=new.seed)
-        olds, news = (summarize(s).median for s in (samples, measurement.warm_ms))
+        ratio, interval = median_ratio(measurement.warm_ms, earlier.warm_ms, seed=new.seed)
+        olds, news = (float(np.median(m.warm_ms)) for m in (earlier, measurement))
         changes.append(Change(measurement.workload, measurement.side, olds, news, ratio, interval.low, interval.high))
     return tuple(changes)
+
+
+def machine_drift(changes: Sequence[Change]) -> float:
+    """How PostgreSQL's medians moved together, new over old: far from 1, the machine was busier or idler.
+
+    No interval shows that: samples of one run share the machine's state.
+    """
+    ratios = [change.ratio for change in changes if change.side is Side.POSTGRESQL]
+    return float(np.exp(np.mean(np.log(ratios)))) if ratios else 1.0
 
 
 def changes_frame(changes: Sequence[Change]) -> pd.DataFrame:

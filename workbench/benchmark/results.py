@@ -14,7 +14,7 @@ import pandas as pd
 from workbench.benchmark.answers import Difference
 from workbench.benchmark.concurrency import Load
 from workbench.benchmark.runner import Check, Measurement
-from workbench.benchmark.statistics import Summary, summarize
+from workbench.benchmark.statistics import summarize
 from workbench.benchmark.workloads import Side
 from workbench.benchmark.workloads.base import Workload
 from workbench.errors import ConfigurationError
@@ -234,10 +234,10 @@ def write_run(run: BenchmarkRun, reports_dir: Path) -> Path:
 def _judge(name: str, facts: Mapping[str, Any], measured: Measurement, wrong: Check | None) -> Judgement:
     target = float(facts["target_ms"])
     errors = sum(measured.errors.values())
-    if not measured.warm_ms:
+    summary = measured.summary
+    if summary is None:
         reason = f"no execution succeeded ({errors} errors)"
         return Judgement(name, facts["kind"], target, None, None, False, reason)
-    summary = summarize(measured.warm_ms)
     quantile, value = summary.judged_quantile, summary.judged_ms
     reasons = []
     if wrong:
@@ -253,12 +253,12 @@ def _judge(name: str, facts: Mapping[str, Any], measured: Measurement, wrong: Ch
 
 
 def _median(measurement: Measurement) -> float | None:
-    return summarize(measurement.warm_ms).median if measurement.warm_ms else None
+    return measurement.summary.median if measurement.summary else None
 
 
 def _summary_row(facts: Mapping[str, Any], m: Measurement) -> Json:
     row: Json = {"workload": m.workload, "kind": facts["kind"], "database": str(m.side)}
-    summary: Summary | None = summarize(m.warm_ms) if m.warm_ms else None
+    summary = m.summary
     row["samples"] = len(m.warm_ms)
     row["mean ms"] = summary.mean if summary else None
     row["median ms"] = summary.median if summary else None

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from pymongo.errors import PyMongoError
 from workbench.benchmark.answers import Difference, first_difference
 from workbench.benchmark.draws import Draws
 from workbench.benchmark.sessions import Session, SourceSession, TargetSession
-from workbench.benchmark.statistics import JUDGED_QUANTILES, minimum_samples
+from workbench.benchmark.statistics import JUDGED_QUANTILES, Summary, minimum_samples, summarize
 from workbench.benchmark.workloads import Side, Workload
 from workbench.benchmark.workloads.base import Kind
 from workbench.errors import WorkbenchError
@@ -71,6 +72,11 @@ class Measurement:
     cold_ms: tuple[float, ...]
     errors: Mapping[str, int]
     busy_seconds: float
+
+    @cached_property
+    def summary(self) -> Summary | None:
+        """What the warm samples say; None where there are none."""
+        return summarize(self.warm_ms) if self.warm_ms else None
 
     @property
     def throughput(self) -> float:
@@ -169,6 +175,8 @@ def _recall_below(exact: Sequence[tuple[Any, ...]], found: Sequence[tuple[Any, .
 
 def measure(
     workloads: Sequence[Workload],
+    source: Session,
+    target: Session,
     settings: Settings,
     draws: Draws,
     effort: Effort,
@@ -180,27 +188,24 @@ def measure(
 
     Args:
         workloads: those to run; `scratch` has made what they need.
-        settings: of both databases.
+        source: the client of the warm samples, on PostgreSQL.
+        target: the same, on MongoDB.
+        settings: for the connections of the cold samples.
         draws: the parameters; both databases get the same.
         effort: how much to measure.
         seed: of the order of the turns.
         tick: is told of each sample that was taken.
     """
-    source, target = SourceSession(settings), TargetSession(settings)
-    try:
-        streams = {workload.name: draws.stream(f"measure {workload.name}") for workload in workloads}
-        pairs = [(_Pair(workload, source), _Pair(workload, target)) for workload in workloads]
-        for both in pairs:
-            for _ in range(effort.warmup):
-                _take_turns(both, streams, keep=False)
-            for pair in both:
-                pair.spent, pair.errors = 0.0, Counter()
-        for turn in _rotation(pairs, effort, seed):
-            _take_turns(turn, streams)
-            tick(len(turn))
-    finally:
-        source.close()
-        target.close()
+    streams = {workload.name: draws.stream(f"measure {workload.name}") for workload in workloads}
+    pairs = [(_Pair(workload, source), _Pair(workload, target)) for workload in workloads]
+    for both in pairs:
+        for _ in range(effort.warmup):
+            _take_turns(both, streams, keep=False)
+        for pair in both:
+            pair.spent, pair.errors = 0.0, Counter()
+    for turn in _rotation(pairs, effort, seed):
+        _take_turns(turn, streams)
+        tick(len(turn))
     return [
         Measurement(
             pair.workload.name,

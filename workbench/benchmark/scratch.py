@@ -22,7 +22,6 @@ from workbench.benchmark.workloads.base import SCRATCH, Workload, scratch_name
 from workbench.connections import open_source, open_target
 from workbench.errors import ConfigurationError
 from workbench.models import COLLECTIONS
-from workbench.models.fields import derive_id
 from workbench.models.spec import Collection
 from workbench.settings import Settings
 from workbench.similarity.embedder import embedder_for, from_binary
@@ -124,14 +123,9 @@ def _copy_collection(database: Database[Json], settings: Settings, spec: Collect
 
 
 def documents_of(database: Database[Json], spec: Collection, rows: Iterable[Mapping[str, Any]], key: str) -> list[Json]:
-    """The documents that stand for drawn rows; those that were quarantined are missing."""
-    by_tenant: dict[str, list[Any]] = {}
-    for row in rows:
-        by_tenant.setdefault(row["tenant_id"], []).append(derive_id(spec.source_table, str(row[key])))
-    found: list[Json] = []
-    for tenant, ids in by_tenant.items():
-        found += database[spec.name].find({spec.tenant_path: tenant, "_id": {"$in": ids}})
-    return found
+    """The documents that stand for drawn rows, one point read each; those that were quarantined are missing."""
+    found = (database[spec.name].find_one({spec.tenant_path: row["tenant_id"], key: row[key]}) for row in rows)
+    return [document for document in found if document]
 
 
 def _copy_vectors(

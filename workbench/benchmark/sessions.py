@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import psycopg
@@ -44,6 +45,16 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Close its connections."""
+
+
+@contextlib.contextmanager
+def both_sessions(settings: Settings) -> Iterator[tuple[SourceSession, TargetSession]]:
+    """A client of each database, closed at the end of the block."""
+    with (
+        contextlib.closing(SourceSession(settings)) as source,
+        contextlib.closing(TargetSession(settings)) as target,
+    ):
+        yield source, target
 
 
 class SourceSession:

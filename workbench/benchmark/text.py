@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from workbench.benchmark.environment import is_emulator
-from workbench.benchmark.history import compare_runs, last_comparable
+from workbench.benchmark.history import SIGNIFICANT_CHANGE, compare_runs, last_comparable, machine_drift
 from workbench.benchmark.results import BenchmarkRun
 from workbench.benchmark.workloads import Side
 from workbench.reporting.figures import number_text
@@ -67,8 +67,12 @@ def _history_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun]) -> Iterat
     old = last_comparable(run, earlier)
     if old is None:
         return
-    moved = [change for change in compare_runs(run, old) if change.significant]
+    changes = compare_runs(run, old)
+    moved = [change for change in changes if change.significant]
     yield f"Since {old.started_at[:19]}: {len(moved)} significant changes."
+    drift = machine_drift(changes)
+    if abs(drift - 1) > SIGNIFICANT_CHANGE:
+        yield f"  The machine was not as it was: PostgreSQL's medians are {drift:.2f} times those of then."
     for change in moved:
         side = "" if change.side is Side.MONGODB else f" ({change.side})"
         yield (
