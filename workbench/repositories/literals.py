@@ -82,8 +82,6 @@ def _validated(adapter: TypeAdapter[Any], name: str, value: object) -> Any:
         raise InvalidInput(name, error.errors(include_input=False, include_url=False)[0]["msg"]) from None
     if isinstance(found, Enum):
         found = found.value
-    if isinstance(found, str) and type(found) is not str:
-        raise InvalidInput(name, "must be plain text")  # the driver stores bson.Code, a str, as JavaScript
     if isinstance(found, str) and (problem := json_problem(found)):
         raise InvalidInput(name, problem[1])
     return found

@@ -165,14 +165,17 @@ def _content(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(entry: AuditEntry) -> AuditEntry:
-    """The entry, without the transaction scores of its snapshot where it would exceed a measurement's 4 MB."""
-    limit = MAX_MEASUREMENT_BYTES - _ROOM_BYTES
-    if len(encode(entry.to_bson())) <= limit:
+    """The entry; where it would exceed a measurement's 4 MB, without its snapshot's transaction scores."""
+    if _fits(entry):
         return entry
     results = dict(entry.state_snapshot.get("results") or {})
     scores = results.pop("transaction_scores", None) or {}
     snapshot = {**entry.state_snapshot, "results": {**results, "omitted_transaction_scores": len(scores)}}
     smaller = entry.model_copy(update={"state_snapshot": snapshot})
-    if len(encode(smaller.to_bson())) > limit:
+    if not _fits(smaller):
         raise InvalidInput("investigation", "its state is too large for an audit entry (4 MB)")
     return smaller
+
+
+def _fits(entry: AuditEntry) -> bool:
+    return len(encode(entry.to_bson())) <= MAX_MEASUREMENT_BYTES - _ROOM_BYTES

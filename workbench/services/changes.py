@@ -12,8 +12,8 @@ OMITTED = "omitted_changes"
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that differ, nested as the states are, each as `{"old": ..., "new": ...}`.
 
-    Lists are compared as a whole. Beyond 1,000 fields the rest is only counted, under `omitted_changes`: the
-    snapshot beside it holds the values.
+    Lists are compared as a whole; an object that appears or goes is told field by field. Beyond 1,000 fields the
+    rest is only counted, under `omitted_changes`: the snapshot beside it holds the values.
     """
     counter = [0]
     found = _differences(before, after, counter)
@@ -28,8 +28,8 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any], counter: l
         old, new = before.get(name), after.get(name)
         if old == new and type(old) is type(new):
             continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            inner = _differences(old, new, counter)
+        if all(side is None or isinstance(side, Mapping) for side in (old, new)) and (old or new):
+            inner = _differences(old or {}, new or {}, counter)
             if inner:
                 found[name] = inner
             continue

@@ -59,7 +59,7 @@ class InvestigationStateService:
         self._completion = Completion(repositories, settings, self._audit)
         self._select_entities = select_entities or riskiest_transactions(repositories.transaction_scores)
         self._swept_at: dict[str, float] = {}
-        self.background = background or BackgroundTasks()
+        self.background = BackgroundTasks() if background is None else background
 
     async def create(
         self, tenant: str, request: CreateInvestigation, *, user: User, executor: Executor | None = None

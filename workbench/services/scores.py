@@ -19,11 +19,9 @@ def score_problem(value: object) -> str | None:
     """Why a value is no score, or None: a score is a finite number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f"{type(value).__name__} is no number"
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "is not finite"
-    if not 0 <= value <= 1:
-        return f"{value} is not within 0 and 1"
-    return None
+    return None if 0 <= value <= 1 else "is not within 0 and 1"
 
 
 def risk_of_findings(findings: object) -> float | None:
