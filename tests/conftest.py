@@ -103,7 +103,7 @@ def small_template(source_template: Settings) -> Iterator[Settings]:
 def small_settings(small_template: Settings) -> Iterator[Settings]:
     """A copy of the small source, cut into small partitions, and an empty target database for one test."""
     with _source_database(small_template, template=small_template) as own, _target_database(own) as both:
-        yield both.model_copy(update={"partition_rows": 150, "batch_rows": 50})
+        yield both.model_copy(update={"partition_rows": 200, "batch_rows": 60})
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Cut the sample down to about 3,000 rows that still refer to each other, for tests that migrate again and again."""
+"""Cut the sample down to about 3,000 rows that still refer to each other, for tests that migrate again and again.
+
+Two of the audit entries are bad.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ _STATEMENTS = """
     UPDATE anomaly_events SET investigation_id = NULL
         WHERE investigation_id NOT IN (SELECT investigation_id FROM investigation_states);
     DELETE FROM composio_action_audits WHERE id NOT IN (SELECT id FROM composio_action_audits ORDER BY id LIMIT 300);
-    DELETE FROM soar_playbook_executions WHERE id NOT IN (SELECT id FROM soar_playbook_executions ORDER BY id LIMIT 200);
+    DELETE FROM soar_playbook_executions WHERE id NOT IN
+        (SELECT id FROM soar_playbook_executions ORDER BY id LIMIT 200);
+    UPDATE investigation_audit_log SET changes_json = '{' WHERE entry_id IN
+        (SELECT entry_id FROM investigation_audit_log ORDER BY entry_id LIMIT 2);
     DROP SCHEMA workbench_sample CASCADE;
 """
 

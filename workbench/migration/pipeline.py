@@ -241,6 +241,7 @@ class _Run:
             return self.ledger.plan_of(table.name)
         planned = plan_partitions(source, table, rows=self.settings.partition_rows)
         if not self.dry_run:
+            Quarantine(self.database).forget(table.name)
             self.ledger.save_plan(table.name, planned)
         return planned
 

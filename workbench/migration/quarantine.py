@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
 from workbench.migration.build import Rejected
 from workbench.migration.ledger import DURABLE
@@ -52,7 +53,18 @@ class Quarantine:
                 changed.append(ReplaceOne({"_id": key}, {**entry, "first_seen": before["first_seen"]}))
         for operations in (new, changed):
             for start in range(0, len(operations), 200):  # rows may be large: keep a command far below 48 MB
-                self.collection.bulk_write(operations[start : start + 200], ordered=False)
+                self._write(operations[start : start + 200])
+
+    def _write(self, operations: list[InsertOne[Any]] | list[ReplaceOne[Any]]) -> None:
+        try:
+            self.collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            taken = [item for item in error.details["writeErrors"] if item["code"] == 11000]
+            if len(taken) < len(error.details["writeErrors"]):
+                raise
+            for item in taken:  # the row was another partition's: its time has changed
+                entry = item["op"]
+                self.collection.replace_one({"_id": entry["_id"]}, entry, upsert=True)
 
     def forget(self, table: str) -> None:
         """Drop a table's open entries: its partitions are planned anew and will all be read again."""
