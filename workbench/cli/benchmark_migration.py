@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.benchmark.migration import SCORES, benchmark_migration
-from workbench.benchmark.migration_stages import Measurement
-from workbench.migration.tables import TABLES
 from workbench.settings import load_settings
+
+if TYPE_CHECKING:
+    from workbench.benchmark.migration_stages import Measurement
 
 
 def migration(
@@ -28,6 +28,9 @@ def migration(
 
     Exit code: 0 all goals met, 1 one was missed, 2 usage, 3 could not run.
     """
+    from workbench.benchmark.migration import SCORES, benchmark_migration
+    from workbench.migration.tables import TABLES
+
     result = benchmark_migration(
         load_settings(workers=workers),
         tables=tuple(TABLES) if all_tables else SCORES,

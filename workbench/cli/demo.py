@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from workbench import connections, embedded, sample
 from workbench.cli.servers import DataDir
 from workbench.errors import ConfigurationError
 from workbench.progress import progress
@@ -30,6 +29,8 @@ def demo(
     A second call reuses servers and data and changes nothing. Your own servers are never touched, even if the settings
     name them.
     """
+    from workbench import embedded
+
     os.environ.update(dict.fromkeys(_OWN_SERVERS, ""))  # an empty URI means the embedded server, also in kernels
     settings = load_settings(workers=workers, reports_dir=reports_dir)
     os.environ["WORKBENCH_WORKERS"] = str(settings.workers)
@@ -61,6 +62,8 @@ def demo(
 
 
 def _fill(settings: Settings, scale: int, dirty: float) -> None:
+    from workbench import connections, sample
+
     with connections.open_source(settings) as connection:
         manifest = sample.read_manifest(connection)
         if manifest is None:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from workbench import embedded
 from workbench.cli.servers import DataDir
 from workbench.settings import load_settings
 
@@ -20,6 +19,7 @@ def lab(
     data_dir: DataDir = None,
 ) -> None:
     """Open JupyterLab on the notebooks, with this environment's kernel. Ctrl-C shuts down its kernels and ends it."""
+    from workbench import embedded
     from workbench.explorer.server import start_lab
     from workbench.reporting.catalogue import find_notebook
 

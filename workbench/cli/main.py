@@ -8,7 +8,19 @@ import typer
 import typer.core
 
 from workbench import __version__
-from workbench.cli import demo, migrate, reports, sample, schema, servers
+from workbench.cli import (
+    benchmark,
+    benchmark_migration,
+    demo,
+    embed,
+    lab,
+    migrate,
+    reports,
+    sample,
+    schema,
+    servers,
+    verify,
+)
 from workbench.errors import WorkbenchError
 
 INTERRUPTED = "Interrupted. What is done stays done; the same command goes on from there."
@@ -46,6 +58,12 @@ app.command()(schema.schema)
 app.command()(migrate.migrate)
 app.command()(migrate.pause)
 app.command("continue")(migrate.resume)
+app.command()(verify.verify)
+app.command()(verify.check)
+app.add_typer(benchmark.app, name="benchmark")
+benchmark.app.command("migration")(benchmark_migration.migration)
+app.command()(embed.embed)
+app.command()(lab.lab)
 app.command()(reports.run)
 app.command()(reports.reports)
 app.add_typer(reports.notebooks_app, name="notebooks")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench import connections
 from workbench.errors import ConfigurationError
-from workbench.migration import executors, pipeline
-from workbench.migration.console import MigrationConsole
-from workbench.migration.ledger import Ledger
-from workbench.migration.results import TableResult
-from workbench.migration.tables import TABLES
 from workbench.settings import configure_logging, load_settings
+
+if TYPE_CHECKING:
+    from workbench.migration.results import TableResult
 
 
 def migrate(
@@ -29,6 +26,9 @@ def migrate(
 
     Exit code: 0 all rows accounted for, 1 a table is incomplete or paused, 2 usage, 3 could not run.
     """
+    from workbench.migration import executors, pipeline
+    from workbench.migration.console import MigrationConsole
+
     settings = load_settings(workers=workers, max_source_connections=max_source_connections)
     configure_logging(settings)
     executor, where = executors.chosen(scheduler)
@@ -65,6 +65,10 @@ def resume(table: Annotated[str, typer.Argument(help="Source table.")]) -> None:
 
 
 def _ledger_call(table: str, verb: str) -> None:
+    from workbench import connections
+    from workbench.migration.ledger import Ledger
+    from workbench.migration.tables import TABLES
+
     if table not in TABLES:
         raise ConfigurationError(f"Unknown table {table}.", todo=f"Choose from: {', '.join(TABLES)}.")
     settings = load_settings()

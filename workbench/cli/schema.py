@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from workbench import connections
-from workbench import schema as target_schema
 from workbench.settings import load_settings
 
 
@@ -15,6 +13,9 @@ def schema(
     plan: Annotated[bool, typer.Option("--plan", help="Only show what is missing; exit 1 if anything is.")] = False,
 ) -> None:
     """Create the collections, indexes and validators that are missing in the target."""
+    from workbench import connections
+    from workbench import schema as target_schema
+
     settings = load_settings()
     with connections.open_target(settings, bulk=True) as client:
         database = client[settings.mongodb_database]

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from workbench import embedded
 from workbench.settings import configure_logging, env_example, load_settings
 
 
@@ -27,6 +26,8 @@ DataDir = Annotated[
 
 def start(data_dir: DataDir = None) -> None:
     """Start the embedded PostgreSQL and MongoDB; nothing happens to those that run."""
+    from workbench import embedded
+
     settings = load_settings()
     embedded.start(settings.data_dir, mongodb_port=settings.embedded_mongodb_port)
     _print_status(settings.data_dir)
@@ -34,13 +35,15 @@ def start(data_dir: DataDir = None) -> None:
 
 def stop(data_dir: DataDir = None) -> None:
     """Stop the embedded servers. Their data stay."""
+    from workbench import embedded
+
     stopped = embedded.stop(load_settings().data_dir)
     typer.echo(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.")
 
 
 def status(data_dir: DataDir = None) -> None:
     """Show the embedded servers, and what the last migration did with each table."""
-    from workbench import connections
+    from workbench import connections, embedded
     from workbench.cli.migrate import table_lines
     from workbench.migration.ledger import Ledger
     from workbench.migration.results import stored_results
@@ -74,6 +77,8 @@ def settings(
 
 
 def _print_status(data_dir: Path) -> None:
+    from workbench import embedded
+
     for server in embedded.status(data_dir):
         state = f"running, process {server.pid}" if server.running else "stopped"
         typer.echo(f"{server.name:<11} {state:<24} {server.address}")

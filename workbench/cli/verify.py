@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench import connections
 from workbench.errors import ConfigurationError
 from workbench.progress import progress
 from workbench.settings import configure_logging, load_settings
@@ -48,6 +47,7 @@ def verify(
         return
     if self_test:
         _self_test(settings, seed, clean_runs, json_file)
+    from workbench import connections
     from workbench.verification import gates as sign_off
     from workbench.verification import verify as compare
     from workbench.verification.setup import check_setup
