@@ -9,13 +9,14 @@ from enum import Enum
 from functools import cache
 from operator import attrgetter
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Required, Self, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from bson import Binary, ObjectId
 from bson.decimal128 import Decimal128, create_decimal128_context
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict, is_typeddict  # Pydantic needs this TypedDict before Python 3.12
 
 from workbench.models.fields import Json, derive_id, key_problem
 from workbench.models.spec import Collection
@@ -39,6 +40,8 @@ def _is_plain(annotation: Any) -> bool:
         return _is_plain(get_args(annotation)[0])
     if origin in (Union, UnionType, dict, list):
         return all(map(_is_plain, get_args(annotation)))
+    if is_typeddict(annotation):
+        return all(map(_is_plain, get_type_hints(annotation).values()))
     return annotation in _ATOMS or (isinstance(annotation, type) and issubclass(annotation, Enum))
 
 
@@ -93,8 +96,8 @@ class OpenPart(SparsePart):
         return self
 
 
-class Provenance(SparsePart):
-    """Where a document came from, and what of its row a BSON value cannot hold.
+class Provenance(TypedDict, total=False):
+    """Where a document came from, and what of its row a BSON value cannot hold. A dict, since every document has one.
 
     Attributes:
         table: the source table.
@@ -103,9 +106,11 @@ class Provenance(SparsePart):
             dates that BSON or Python cannot hold, infinities, the empty text of an empty JSON column.
     """
 
-    table: str
-    micros: dict[str, int] | None = None
-    exact: dict[str, str] | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    table: Required[str]
+    micros: dict[str, int]
+    exact: dict[str, str]
 
 
 class Document(Part):

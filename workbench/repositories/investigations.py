@@ -80,7 +80,7 @@ class InvestigationRepository(Repository[Investigation]):
         self._check_entry(tenant, key[0], entry)
         values = {name: bson_value(getattr(investigation, name)) for name in _STATE_FIELDS}
         if investigation.provenance:
-            values["provenance"] = bson_value(_still_true(investigation.provenance, _STATE_FIELDS))
+            values["provenance"] = _still_true(investigation.provenance, _STATE_FIELDS)
         return await self._change_state(tenant, key, values, entry, expected_version)
 
     async def update_progress(
@@ -185,9 +185,9 @@ def is_deleted(investigation: Investigation) -> bool:
 
 def _still_true(provenance: Provenance, changed: Sequence[str]) -> Provenance:
     """Provenance without what it says about fields that now have other values."""
-    update = {
-        part: {path: note for path, note in notes.items() if path.split(".", 1)[0] not in changed}
-        for part in ("micros", "exact")
-        if (notes := getattr(provenance, part))
-    }
-    return provenance.model_copy(update=update)
+    still = provenance.copy()
+    if "micros" in still:
+        still["micros"] = {path: note for path, note in still["micros"].items() if path.split(".", 1)[0] not in changed}
+    if "exact" in still:
+        still["exact"] = {path: note for path, note in still["exact"].items() if path.split(".", 1)[0] not in changed}
+    return still
