@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -51,13 +52,21 @@ def literals(document: type[Document], path: str, values: object) -> list[Any]:
 
 
 def between(document: type[Document], path: str, since: object, until: object) -> Filter:
-    """The filter `since <= path < until`; None leaves that side open, and no filter is left if both are."""
-    bounds = {
-        operator: literal(document, path, value)
-        for operator, value in (("$gte", since), ("$lt", until))
-        if value is not None
-    }
+    """The filter `since <= path < until` on numbers or dates; None leaves a side open, no filter is left if both are.
+
+    The lower bound is written as "greater than the value just below": the same for BSON numbers and dates, but the
+    embedded server loses the equal values of a `$gte` where the index descends and goes on with another field.
+    """
+    bounds: Filter = {}
+    if since is not None:
+        bounds["$gt"] = _just_below(literal(document, path, since))
+    if until is not None:
+        bounds["$lt"] = literal(document, path, until)
     return {path: bounds} if bounds else {}
+
+
+def _just_below(value: Any) -> Any:
+    return value - timedelta(milliseconds=1) if isinstance(value, datetime) else math.nextafter(value, -math.inf)
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:

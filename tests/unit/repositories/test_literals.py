@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -80,7 +80,8 @@ def test_lists_of_values_are_distinct_and_bounded() -> None:
 
 
 def test_a_range_is_open_where_a_side_is_none() -> None:
-    assert between(AnomalyEvent, "created_at", NOON, None) == {"created_at": {"$gte": NOON}}
+    assert between(AnomalyEvent, "created_at", NOON, None) == {"created_at": {"$gt": NOON - timedelta(milliseconds=1)}}
+    assert between(AnomalyEvent, "score", 4, None)["score"]["$gt"] < 4
     assert between(AnomalyEvent, "created_at", None, NOON) == {"created_at": {"$lt": NOON}}
     assert between(AnomalyEvent, "created_at", None, None) == {}
     with pytest.raises(InvalidInput):
