@@ -28,6 +28,7 @@ SUM_TOLERANCE = 1e-9
 """Relative: sums of doubles depend on the order of addition; n additions err by at most n * 1.1e-16."""
 DECIMAL_TOLERANCE = Decimal("1e-24")
 """Relative: PostgreSQL adds decimals exactly, MongoDB rounds to 34 digits and the embedded server to 28."""
+MIXED = "values of several types"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAN = Decimal128("NaN")
 Values = dict[tuple[str, str], Any]
@@ -82,8 +83,10 @@ def compare_aggregates(
 
 
 def _equal(one: Any, other: Any, *, inexact: bool) -> bool:
-    if one is None or other is None:
+    if one is None or other is None or MIXED in (one, other):
         return one is other
+    if isinstance(one, str) or isinstance(other, str):
+        return bool(one == other)
     if inexact:
         return math.isclose(float(one), float(other), rel_tol=SUM_TOLERANCE, abs_tol=SUM_TOLERANCE)
     if isinstance(one, Decimal) or isinstance(other, Decimal):
@@ -263,14 +266,16 @@ def _merge(
 
 def _put(values: Values, name: tuple[str, str], number: Any) -> None:
     present = values.get(name)
+    if present == MIXED:
+        return
     if number is None or present is None:
         values[name] = present if number is None else number
         return
     combine = {"min": min, "max": max}.get(name[1], operator.add)
     try:
         values[name] = combine(present, number)
-    except TypeError:  # a corrupted value has another type: the text equals no aggregate of the other side
-        values[name] = f"{present!r} and {number!r}"
+    except TypeError:  # a corrupted value has another type than those of the other groups
+        values[name] = MIXED
 
 
 def _plain(number: Any) -> Any:

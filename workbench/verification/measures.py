@@ -115,6 +115,7 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
         _number("from_version", nullable=True),
         _number("to_version", nullable=True),
         _json_text("changes_json", "changes"),
+        _json_text("state_snapshot_json", "state_snapshot"),
         _time("timestamp"),
     ),
     "detectors": (
@@ -178,6 +179,7 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
         _text("action_id"),
         _text("execution_id", nullable=True),
         _text("toolkit_name", distinct=True),
+        _text("action_name", distinct=True),
         _text("tenant_id", distinct=True),
         _text("connection_id", nullable=True, distinct=True),
         _text("error_message", nullable=True),

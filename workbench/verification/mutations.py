@@ -224,7 +224,7 @@ def _value_mutations() -> Iterator[Mutation]:
         ("JSON as a text of JSON", "L:state_snapshot", _object(str), "P:[].0.result"),
         ("JSON emptied", "T:template", _object(lambda v: {}), "P:[].1"),
         ("JSON key dropped", "L:state_snapshot", _object(_without_first), "P:[].1.result"),
-        ("JSON value changed", "I:settings.time_range.start_time", _text(lambda t: f"2{t}"), "T:step.2.timeout_seconds"),
+        ("JSON text changed", "I:settings.time_range.end_time", _text(lambda t: f"2{t}"), "T:step.2.timeout_seconds"),
         ("finding of another score", "I:results.risk_score", _if(_NUMBER, lambda v: v / 2 + 1e-4), None),
         ("score moved between sub-documents", "I:progress", _object(lambda v: {**v, "risk_score": 0.5}), None),
         ("tags list against its kept text", "T:tags", _array(lambda v: [*v, "planted"]), None),

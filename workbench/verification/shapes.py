@@ -35,7 +35,7 @@ _BSON: dict[type, tuple[str, ...]] = {
     dict: ("object",),
 }
 Shape = tuple[Any, ...]
-Inner = dict[str, "Inner"]
+Inner = dict[str, "Inner | None"]
 
 
 class Shapes:
@@ -66,7 +66,7 @@ def _inner(schema: Mapping[str, Any]) -> Inner:
     for name, known in schema.get("properties", {}).items():
         parts = known.get("items", known) if isinstance(known, Mapping) else {}
         if isinstance(parts, Mapping) and ("properties" in parts or parts is not known):
-            found[name] = _inner(parts)
+            found[name] = _inner(parts) if "properties" in parts else None
     return found
 
 
@@ -75,11 +75,12 @@ def _shape(value: Mapping[str, Any], inner: Inner) -> Shape:
     parts: list[Any] = [tuple(value), tuple(map(type, value.values()))]
     for name, deeper in inner.items():
         item = value.get(name)
-        if type(item) is dict:
+        if type(item) is dict and deeper is not None:
             parts.append(_shape(item, deeper))
         elif type(item) is list:
+            deep = deeper is not None
             parts.append(
-                tuple([_shape(each, deeper) if deeper and type(each) is dict else type(each) for each in item])
+                tuple([_shape(each, deeper or {}) if deep and type(each) is dict else type(each) for each in item])
             )
     return tuple(parts)
 
