@@ -1,0 +1,51 @@
+"""Benchmark runs made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from workbench.benchmark.answers import Difference
+from workbench.benchmark.concurrency import Load
+from workbench.benchmark.results import BenchmarkRun
+from workbench.benchmark.runner import Check, Measurement
+from workbench.benchmark.workloads import Side
+from workbench.models import COLLECTIONS
+
+NAME = "audit history"
+
+
+def measured(side: Side, milliseconds: float, *, samples: int = 100, **changes: Any) -> Measurement:
+    """Samples that all lie within one per cent of a value."""
+    warm = tuple(milliseconds * (1 + (number % 11 - 5) / 500) for number in range(samples))
+    return replace(Measurement(NAME, side, warm, (milliseconds * 3,), {}, sum(warm) / 1000), **changes)
+
+
+def a_run(source: Measurement, target: Measurement, **changes: Any) -> BenchmarkRun:
+    """A run of one workload."""
+    environment = {
+        "machine": {"cores": 2},
+        "versions": {"postgresql": "18.4", "mongodb": "MongoDB 8.0.17"},
+        "rows": {spec.source_table: 10 for spec in COLLECTIONS.values()},
+        "documents": dict.fromkeys(COLLECTIONS, 10),
+        "indexes": {},
+        "settings": {},
+    }
+    run = BenchmarkRun(
+        started_at="2026-11-24T10:00:00+00:00",
+        mode="quick",
+        seed=1,
+        elapsed_seconds=12.5,
+        environment=environment,
+        workloads={NAME: {"kind": "indexed query", "question": "Who?", "target_ms": 100.0, "sql": ["SELECT 1"]}},
+        checks=(Check(NAME, 2, 30),),
+        measurements=(source, target),
+        loads=(
+            Load(NAME, Side.MONGODB, 4, (1.0,) * 20, 0.5, {"NetworkTimeout": 1}),
+            Load(NAME, Side.MONGODB, 64, (), 0.0, {}, note="no connection: too many"),
+        ),
+    )
+    return replace(run, **changes)
+
+
+WRONG = Check(NAME, 2, 30, Difference("rows", "3", "2"))

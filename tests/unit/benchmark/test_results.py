@@ -1,0 +1,123 @@
+"""Runs are judged, written, read and shown from one object."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.benchmark.runs import NAME, WRONG, a_run, measured
+from workbench.benchmark.history import read_runs
+from workbench.benchmark.results import BenchmarkRun, write_run
+from workbench.benchmark.text import claimed_quantiles, headline, report_lines
+from workbench.benchmark.workloads import Side
+from workbench.errors import ConfigurationError
+
+SOURCE, TARGET = measured(Side.POSTGRESQL, 2.0), measured(Side.MONGODB, 1.0)
+
+
+def test_a_target_is_met_at_the_quantile_that_the_samples_support() -> None:
+    run = a_run(SOURCE, TARGET)
+    (judgement,) = run.judgements()
+    assert (judgement.passed, judgement.quantile, judgement.target_ms) == (True, 0.95, 100)
+    assert run.passed
+    assert claimed_quantiles(run) == "P95: 1"
+    assert claimed_quantiles(a_run(SOURCE, measured(Side.MONGODB, 1, samples=500))) == "P99: 1"
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (a_run(SOURCE, measured(Side.MONGODB, 120)), "P95 above the target"),
+        (a_run(SOURCE, replace(TARGET, errors={"NetworkTimeout": 2})), "errors: 2 NetworkTimeout"),
+        (a_run(SOURCE, TARGET, checks=(WRONG,)), "the answers differ: rows: PostgreSQL 3, MongoDB 2"),
+        (a_run(SOURCE, measured(Side.MONGODB, 1, samples=5)), "5 samples support no quantile"),
+        (
+            a_run(SOURCE, replace(TARGET, warm_ms=(), errors={"OperationFailure": 7})),
+            "no execution succeeded (7 errors)",
+        ),
+    ],
+)
+def test_a_target_is_missed_by_slowness_errors_wrong_answers_and_missing_samples(
+    run: BenchmarkRun, reason: str
+) -> None:
+    assert not run.passed
+    assert [judgement.reason for judgement in run.judgements()] == [reason]
+    assert run.verdict_frame().state.tolist() == ["failed"]
+
+
+def test_what_was_left_out_is_not_judged_but_told() -> None:
+    run = a_run(SOURCE, TARGET, measurements=(), left_out={NAME: "PostgreSQL has no extension vector"})
+    assert run.judgements() == ()
+    assert any("left out: PostgreSQL has no extension vector" in line for line in report_lines(run))
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    run = a_run(SOURCE, TARGET, checks=(WRONG,), index_effect=({"side": "MongoDB"},))
+    file = write_run(run, tmp_path)
+    assert file.parent == tmp_path / "benchmarks"
+    (read,) = read_runs(tmp_path)
+    assert read.as_dict() == run.as_dict()
+    assert read.judgements() == run.judgements()
+
+
+def test_files_of_another_format_are_left_out_of_the_history(tmp_path: Path) -> None:
+    write_run(a_run(SOURCE, TARGET), tmp_path)
+    (tmp_path / "benchmarks" / "00.json").write_text(json.dumps({"format": 0}))
+    assert len(read_runs(tmp_path)) == 1
+    assert read_runs(tmp_path / "none") == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").write_text("a file")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        write_run(a_run(SOURCE, TARGET), tmp_path)
+
+
+def test_the_tables_say_what_was_measured() -> None:
+    run = a_run(SOURCE, TARGET)
+    (row,) = run.verdict_frame().to_dict("records")
+    assert row["MongoDB / PostgreSQL"] == pytest.approx(0.5)
+    source, target = run.summary_frame().to_dict("records")
+    assert (source["database"], target["database"]) == ("PostgreSQL", "MongoDB")
+    assert target["samples"] == 100
+    assert target["a second"] == pytest.approx(1000, rel=0.01)
+    assert target["cold median ms"] == pytest.approx(3)
+    loads = run.load_frame()
+    assert loads["answered a second"].tolist() == [40, 0]
+    assert loads.errors.tolist() == [1, 0]
+
+
+def test_collections_with_too_few_documents_are_named() -> None:
+    run = a_run(SOURCE, TARGET)
+    assert run.incomplete() == {}
+    environment = {**run.environment, "documents": {**run.environment["documents"], "audit_log": 7}}
+    run = replace(run, environment=environment)
+    assert run.incomplete() == {"audit_log": (10, 7)}
+    assert "audit_log: 7 documents for 10 rows, so some answers must differ" in list(report_lines(run))
+
+
+def test_the_headline_compares_and_names_an_emulator_as_such() -> None:
+    run = a_run(SOURCE, TARGET)
+    assert headline(run) == "1 of 1 targets met by MongoDB 8.0.17; it has the lower median in 1 of 1 workloads."
+    versions = {"postgresql": "18.4", "mongodb": "SecantusDB 0.7.0b3 (embedded)"}
+    emulated = replace(run, environment={**run.environment, "versions": versions})
+    assert headline(emulated).endswith("its figures say nothing about a MongoDB server.")
+
+
+def test_the_lines_show_each_workload_each_load_and_the_advice() -> None:
+    plan = {
+        "source": {"nodes": ["Seq Scan (t)"], "rows": 1, "execution_ms": 1.0, "advice": ["scans t"]},
+        "target": [
+            {"stages": ["COLLSCAN"], "indexes": [], "returned": 1, "documents_examined": 900, "advice": ["create one"]}
+        ],
+    }
+    run = a_run(SOURCE, TARGET, plans={NAME: plan})
+    text = "\n".join(report_lines(run))
+    assert "audit history" in text
+    assert "P95" in text
+    assert "64 clients: no connection: too many" in text
+    assert f"{NAME}: scans t\n{NAME}: create one" in text
+    assert run.plans_frame().examined.tolist()[1] == 900
