@@ -22,7 +22,7 @@ from workbench.similarity.features import cohort_pairs
 SEVERITIES = ("critical", "warn", "info")
 MAP_POINTS = 5_000
 NAMED_GROUPS = 6
-SHOWN_COHORTS = 20
+SHOWN_ROWS = 20
 NEWEST = 50
 
 
@@ -156,12 +156,14 @@ def _by_severity(rows: list[Json], question: Question) -> Part:
 
 
 def _by_metric(rows: list[Json], question: Question) -> Part:
-    return _stacked([(row["_id"]["metric"], row) for row in rows], "metric", "Anomalies by metric", question)
+    return _stacked(
+        [(row["_id"]["metric"], row) for row in rows], "metric", f"Anomalies by metric (top {SHOWN_ROWS})", question
+    )
 
 
 def _by_cohort(rows: list[Json], question: Question) -> Part:
     named = [(f"{row['_id']['key']} {row['_id']['value']}", row) for row in rows]
-    return _stacked(named, "cohort", f"Anomalies by cohort value (top {SHOWN_COHORTS})", question)
+    return _stacked(named, "cohort", f"Anomalies by cohort value (top {SHOWN_ROWS})", question)
 
 
 def _stacked(named: list[tuple[str, Json]], label: str, title: str, question: Question) -> Part:
@@ -170,7 +172,7 @@ def _stacked(named: list[tuple[str, Json]], label: str, title: str, question: Qu
         counts.setdefault(name, dict.fromkeys(SEVERITIES, 0))[row["_id"]["severity"]] += row["anomalies"]
     frame = pd.DataFrame([{label: name, **each} for name, each in counts.items()], columns=[label, *SEVERITIES])
     frame["all"] = frame[list(SEVERITIES)].sum(axis=1)
-    frame = frame.sort_values(["all", label], ascending=[False, True]).head(SHOWN_COHORTS).reset_index(drop=True)
+    frame = frame.sort_values(["all", label], ascending=[False, True]).head(SHOWN_ROWS).reset_index(drop=True)
 
     def draw(data: pd.DataFrame) -> Any:
         return figures.stacked_bars(data, parts=SEVERITIES, label=label, title=title, xlabel="anomalies")

@@ -88,20 +88,17 @@ class ExplorerController:
 
     def search(self, *, debounced: bool = False) -> None:
         """Show the first page of what is wanted."""
-        self._starts = [None]
-        self._ask_page(debounced=debounced)
+        self._ask_page([None], debounced=debounced)
 
     def next_page(self) -> None:
         """Show the page after the present one."""
         if self._page and self._page.next_key:
-            self._starts.append(self._page.next_key)
-            self._ask_page()
+            self._ask_page([*self._starts, self._page.next_key])
 
     def previous_page(self) -> None:
         """Show the page before the present one."""
         if len(self._starts) > 1:
-            self._starts.pop()
-            self._ask_page()
+            self._ask_page(self._starts[:-1])
 
     def open(self, investigation_id: str, then: Callable[[], None] | None = None) -> None:
         """Show one investigation; `then` is called when it is there."""
@@ -179,27 +176,27 @@ class ExplorerController:
         if self._listening:
             self._show_section()
 
-    def _ask_page(self, *, debounced: bool = False) -> None:
-        first = (len(self._starts) - 1) * PAGE_ROWS + 1  # only a full page has another after it
-        about = self._page.about if self._page and len(self._starts) > 1 else None
-        after = self._starts[-1]
+    def _ask_page(self, starts: list[Any], *, debounced: bool = False) -> None:
+        """Ask for the page that begins after the last of `starts`; they count once it is shown."""
+        first = (len(starts) - 1) * PAGE_ROWS + 1  # only a full page has another after it
+        about = self._page.about if self._page and len(starts) > 1 else None
 
         async def answer() -> InvestigationPage:
             if debounced:
                 await asyncio.sleep(self._debounce_seconds)
-            return await self.model.page(self.wanted, after=after, first=first, about=about)
+            return await self.model.page(self.wanted, after=starts[-1], first=first, about=about)
 
-        self._ask("Searching", answer(), self._show_page)
+        def show(page: InvestigationPage) -> None:
+            self._page, self._starts = page, starts
+            rows = page.part.frame.to_dict("records")
+            choices = [
+                (f"{page.first + i}. {row['investigation']} · {row['user']} · {row['status']}", id_)
+                for i, (row, id_) in enumerate(zip(rows, page.ids, strict=True))
+            ]
+            self.view.show_page(part_html(page.part, heading=False), page.position, choices)
+            self._idle()
 
-    def _show_page(self, page: InvestigationPage) -> None:
-        self._page = page
-        rows = page.part.frame.to_dict("records")
-        choices = [
-            (f"{page.first + i}. {row['investigation']} · {row['user']} · {row['status']}", id_)
-            for i, (row, id_) in enumerate(zip(rows, page.ids, strict=True))
-        ]
-        self.view.show_page(part_html(page.part, heading=False), page.position, choices)
-        self._idle()
+        self._ask("Searching", answer(), show)
 
     def _show_section(self) -> None:
         if self._dossier is None:

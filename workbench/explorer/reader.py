@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError
+import pymongo
+from pymongo.errors import PyMongoError
 
 from workbench.connections import open_target_async, translate_target_error
 from workbench.explorer.guard import read_only
@@ -15,7 +16,8 @@ from workbench.similarity.search import SimilaritySearch
 
 COUNT_CAP = 10_000
 """Counting stops here: "about 10,000 or more" is all that a reader of pages needs."""
-QUESTION_MS = 10_000
+QUESTION_SECONDS = 10.0
+COUNT_SECONDS = 2.5
 
 
 class Reader:
@@ -30,6 +32,7 @@ class Reader:
         self._database = read_only(self._client[settings.mongodb_database])
         self._settings = settings
         self._similarity: SimilaritySearch | None = None
+        self._answers = False
 
     @property
     def similarity(self) -> SimilaritySearch:
@@ -42,36 +45,36 @@ class Reader:
         """The documents that a question finds, with their `_id`.
 
         Raises:
-            TargetUnavailable: the target cannot be reached, refuses, or needs more than `QUESTION_MS`.
+            TargetUnavailable: the target cannot be reached, refuses, or needs more than `QUESTION_SECONDS`.
         """
         collection = self._database[question.collection.name]
+        await self._connect()
         try:
-            if question.stages:
-                cursor: Any = await collection.aggregate(question.pipeline, maxTimeMS=QUESTION_MS)
-            else:
-                cursor = collection.find(
-                    question.condition,
-                    question.projection,
-                    sort=list(question.sort.items()) or None,
-                    limit=question.limit,
-                    max_time_ms=QUESTION_MS,
-                )
-            return [row async for row in cursor]
+            with pymongo.timeout(QUESTION_SECONDS):
+                if question.stages:
+                    cursor: Any = await collection.aggregate(question.pipeline)
+                else:
+                    sort = list(question.sort.items()) or None
+                    cursor = collection.find(question.condition, question.projection, sort=sort, limit=question.limit)
+                return [row async for row in cursor]
         except PyMongoError as error:
             raise translate_target_error(error) from error
 
     async def count(self, question: Question) -> int | None:
         """How many documents the question's filter leaves, at most `COUNT_CAP`; None where counting took too long."""
         collection = self._database[question.collection.name]
+        await self._connect()
         try:
-            return await collection.count_documents(question.condition, limit=COUNT_CAP, maxTimeMS=QUESTION_MS // 4)
-        except (ExecutionTimeout, NetworkTimeout):
-            return None
+            with pymongo.timeout(COUNT_SECONDS):
+                return await collection.count_documents(question.condition, limit=COUNT_CAP)
         except PyMongoError as error:
+            if error.timeout:
+                return None
             raise translate_target_error(error) from error
 
     async def tenants(self) -> dict[str, list[str]]:
         """Which tenants there are: of investigations, and of the tables of tools and playbooks."""
+        await self._connect()
         try:
             return {
                 name: sorted(map(str, await self._database[name].distinct(COLLECTIONS[name].tenant_path)))
@@ -79,6 +82,17 @@ class Reader:
             }
         except PyMongoError as error:
             raise translate_target_error(error) from error
+
+    async def _connect(self) -> None:
+        """Ask for an answer before the first question: a server that is not there is told soon, not after retries."""
+        if self._answers:
+            return
+        try:
+            with pymongo.timeout(self._settings.server_selection_timeout_seconds):
+                await self._client.admin.command("ping")
+        except PyMongoError as error:
+            raise translate_target_error(error) from error
+        self._answers = True
 
     async def close(self) -> None:
         """Close the client."""
