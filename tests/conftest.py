@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from tests.small_source import shrink
 from tests.strict_mongodb import StrictMongoDB
 from workbench import connections, embedded, sample
+from workbench.migration.executors import this_process
+from workbench.migration.pipeline import migrate
 from workbench.settings import Settings
 
 LISTENER = StrictMongoDB()
@@ -69,7 +71,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def source_template(servers: Settings) -> Iterator[Settings]:
     """A source database filled with the clean sample at scale 1; never written to."""
-    with _source_database(servers, template=None) as settings:
+    with source_database(servers, template=None) as settings:
         with connections.open_source(settings) as connection:
             sample.create_schema(connection)
             sample.fill(connection)
@@ -79,21 +81,21 @@ def source_template(servers: Settings) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def settings(source_template: Settings) -> Iterator[Settings]:
     """The filled source and an empty target database shared by the session."""
-    with _target_database(source_template) as own:
+    with target_database(source_template) as own:
         yield own
 
 
 @pytest.fixture
 def fresh_settings(source_template: Settings) -> Iterator[Settings]:
     """A copy of the filled source and an empty target database for one test."""
-    with _source_database(source_template, template=source_template) as own, _target_database(own) as both:
+    with source_database(source_template, template=source_template) as own, target_database(own) as both:
         yield both
 
 
 @pytest.fixture(scope="session")
 def small_template(source_template: Settings) -> Iterator[Settings]:
     """A source database with about 3,000 rows of the sample, consistent in itself; never written to."""
-    with _source_database(source_template, template=source_template) as settings:
+    with source_database(source_template, template=source_template) as settings:
         with connections.open_source(settings) as connection:
             shrink(connection)
         yield settings
@@ -102,18 +104,18 @@ def small_template(source_template: Settings) -> Iterator[Settings]:
 @pytest.fixture
 def small_settings(small_template: Settings) -> Iterator[Settings]:
     """A copy of the small source, cut into small partitions, and an empty target database for one test."""
-    with _source_database(small_template, template=small_template) as own, _target_database(own) as both:
+    with source_database(small_template, template=small_template) as own, target_database(own) as both:
         yield both.model_copy(update={"partition_rows": 200, "batch_rows": 60})
 
 
 @pytest.fixture
 def empty_settings(servers: Settings) -> Iterator[Settings]:
     """An empty source database and an empty target database for one test."""
-    with _source_database(servers, template=None) as own, _target_database(own) as both:
+    with source_database(servers, template=None) as own, target_database(own) as both:
         yield both
 
 
-class _source_database:
+class source_database:
     """A scratch PostgreSQL database, made from a template and dropped at the end."""
 
     def __init__(self, base: Settings, template: Settings | None) -> None:
@@ -135,7 +137,7 @@ class _source_database:
             connection.execute(statement)
 
 
-class _target_database:
+class target_database:
     """A scratch MongoDB database, dropped at the end."""
 
     def __init__(self, base: Settings) -> None:
@@ -166,3 +168,11 @@ def _with_database(settings: Settings, name: str) -> str:
 def repository_root() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def migrated_settings(small_template: Settings) -> Iterator[Settings]:
+    """The small source and a target that it was migrated into; for tests that do not change the data."""
+    with target_database(small_template) as settings:
+        assert migrate(settings, executor=this_process).complete
+        yield settings
