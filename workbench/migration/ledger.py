@@ -127,7 +127,7 @@ class Ledger:
     def start(self, partition: Partition, run_id: str, worker: str) -> None:
         """Record, before the first write, that the partition's documents may be half there.
 
-        An attempt that was started and never ended joins the history as interrupted.
+        An attempt that was started and never ended joins the history as interrupted, until now at the latest.
         """
         change: dict[str, Any] = {
             "$set": {
@@ -142,7 +142,7 @@ class Ledger:
         }
         known = self.get(partition)
         if known.get("state") == State.STARTED:
-            attempt = _attempt(known, State.INTERRUPTED, Counts(), Seconds(), known.get("loaded_at"))
+            attempt = _attempt(known, State.INTERRUPTED, Counts(), Seconds(), utc_now())
             change["$push"] = {"history": {"$each": [attempt], "$slice": -_HISTORY_LIMIT}}
         self.partitions.update_one({"_id": partition.id}, change)
 
@@ -223,7 +223,7 @@ def _bound(values: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _attempt(
-    known: Mapping[str, Any], state: State, counts: Counts, seconds: Seconds, ended_at: datetime | None
+    known: Mapping[str, Any], state: State, counts: Counts, seconds: Seconds, ended_at: datetime
 ) -> dict[str, Any]:
     """One line of a partition's history."""
     return {

@@ -58,7 +58,7 @@ class DetectionRun(Document):
     @model_validator(mode="after")
     def _ends_after_start(self) -> Self:
         if self.finished_at is not None and self.finished_at < self.started_at:
-            raise PydanticCustomError("ends_before_start", "finished_at is before started_at")
+            raise PydanticCustomError("ends_before_start", "{field} is before started_at", {"field": "finished_at"})
         return self
 
 

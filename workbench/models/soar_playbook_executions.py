@@ -53,7 +53,7 @@ class SoarPlaybookExecution(Document):
     @model_validator(mode="after")
     def _ends_after_start(self) -> Self:
         if self.completed_at is not None and self.completed_at < self.started_at:
-            raise PydanticCustomError("ends_before_start", "completed_at is before started_at")
+            raise PydanticCustomError("ends_before_start", "{field} is before started_at", {"field": "completed_at"})
         return self
 
 

@@ -4,6 +4,7 @@ from workbench.migration.tables.columns import Instant, Integer, JsonText, Tags,
 from workbench.migration.tables.table import Check, Table
 from workbench.models.templates import COLLECTION
 
+_SPACE = r"E' \t\n\r\f\v\u00a0'"
 TABLE = Table(
     collection=COLLECTION,
     key=("template_id",),
@@ -25,7 +26,7 @@ TABLE = Table(
             "duplicate_after_normalisation",
             "name",
             "EXISTS (SELECT FROM investigation_templates o WHERE o.user_id = t.user_id"
-            " AND normalize(btrim(o.name)) = normalize(btrim(t.name))"
+            f" AND normalize(btrim(o.name, {_SPACE})) = normalize(btrim(t.name, {_SPACE}))"
             " AND (o.created_at, o.template_id) < (t.created_at, t.template_id))",
         ),
     ),

@@ -165,7 +165,7 @@ class Table:
             return document
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
-            path = ".".join(map(str, problem["loc"]))
+            path = ".".join(map(str, problem["loc"])) or problem.get("ctx", {}).get("field", "")
             if problem["input"] is not None:
                 raise RowProblem(path, _REASONS.get(problem["type"], problem["type"]), problem["msg"]) from None
             exact = fields["provenance"].get("exact", {}).get(path)
