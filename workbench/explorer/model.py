@@ -36,6 +36,11 @@ class ExplorerModel:
         self._reader: Reader | None = None
         self._tenants: dict[str, list[str]] | None = None
 
+    @property
+    def default_tenant(self) -> str:
+        """The tenant of rows that name none, and so of most data after a migration with the constant rule."""
+        return self._settings.default_tenant
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What a coroutine method answers; waits for it."""
         return self._loop.run(coroutine)
