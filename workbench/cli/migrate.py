@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.errors import ConfigurationError
-from workbench.settings import configure_logging, load_settings
+from workbench.settings import Settings, configure_logging, load_settings
 
 if TYPE_CHECKING:
     from workbench.migration.results import TableResult
@@ -21,6 +21,7 @@ def migrate(
     max_rows_per_second: Annotated[float, typer.Option(min=0, help="Limit over all workers, 0 is none.")] = 0.0,
     max_source_connections: Annotated[int | None, typer.Option(min=2, help="Limit of PostgreSQL connections.")] = None,
     scheduler: Annotated[str, typer.Option(help="Run on this Dask cluster, tcp://host:port.")] = "",
+    scan: Annotated[bool, typer.Option(help="First scan the source and print the budget of loss.")] = True,
 ) -> None:
     """Bring the target into line with the source. The same command resumes, and repeats without doing anything twice.
 
@@ -34,6 +35,8 @@ def migrate(
     executor, where = executors.chosen(scheduler)
     typer.echo(where, err=True)
     names = [name.strip() for name in tables.split(",") if name.strip()] or None
+    if scan:
+        _print_budget(settings, names)
     with MigrationConsole() as console:
         result = pipeline.migrate(
             settings,
@@ -52,6 +55,23 @@ def migrate(
         f"{result.elapsed_seconds:.1f} s"
     )
     raise typer.Exit(0 if result.complete else 1)
+
+
+def _print_budget(settings: Settings, names: list[str] | None) -> None:
+    from workbench import connections
+    from workbench.migration.loss import loss_budget
+    from workbench.migration.tables import chosen_tables
+
+    chosen = chosen_tables(names)
+    with connections.open_source(settings) as source:
+        budget = loss_budget(source, settings, chosen)
+    typer.echo("Budget of loss: values that BSON holds only in part. Their rest is kept beside the document.")
+    for loss in budget:
+        if loss.kept_exact or loss.quarantined:
+            refused = f", {loss.quarantined:,} to quarantine" if loss.quarantined else ""
+            typer.echo(
+                f"  {f'{loss.table}.{loss.column}':<46}{loss.kept_exact:>12,} of {loss.rows:,} kept exactly{refused}"
+            )
 
 
 def pause(table: Annotated[str, typer.Argument(help="Source table.")]) -> None:

@@ -21,14 +21,15 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from workbench import connections, schema
-from workbench.errors import ConfigurationError, MigrationError, SourceUnavailable, WorkbenchError
+from workbench.errors import ConfigurationError, LossError, MigrationError, SourceUnavailable, WorkbenchError
 from workbench.migration import extract, fence
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
+from workbench.migration.loss import require_columns
 from workbench.migration.partition import Partition, plan_partitions
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress, TableResult
-from workbench.migration.tables import TABLES
+from workbench.migration.tables import chosen_tables
 from workbench.migration.tables.table import Table
 from workbench.migration.worker import Job, PartitionResult, run_partition
 from workbench.models.fields import utc_now
@@ -69,7 +70,7 @@ def migrate(
         UnavailableError: a server cannot be reached.
         MigrationError: another migration is at work, or the workers died again and again.
     """
-    chosen = _chosen(tables)
+    chosen = chosen_tables(tables)
     with connections.open_target(settings, bulk=True) as client:
         run = _Run(settings, client[settings.mongodb_database], chosen, dry_run, rows_per_second, on_progress)
         try:
@@ -78,14 +79,6 @@ def migrate(
             raise connections.translate_target_error(error) from None  # the error may quote documents
         except psycopg.Error as error:
             raise SourceUnavailable(f"PostgreSQL ended the work ({type(error).__name__}): {error}.") from None
-
-
-def _chosen(names: Iterable[str] | None) -> list[Table]:
-    wanted = list(TABLES if names is None else names)
-    unknown = [name for name in wanted if name not in TABLES]
-    if unknown:
-        raise ConfigurationError(f"Unknown table {', '.join(unknown)}.", todo=f"Choose from: {', '.join(TABLES)}.")
-    return [table for name, table in TABLES.items() if name in wanted]
 
 
 def mapping_id(settings: Settings, table: Table) -> str:
@@ -220,9 +213,13 @@ class _Run:
             try:
                 with source.transaction():
                     result.source_rows = extract.count_rows(source, table)
+                    require_columns(source, self.settings, table)
                     planned = self._plan_table(source, table)
             except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege) as error:
                 result.errors.append(f"PostgreSQL: {error.diag.message_primary}")
+                continue
+            except LossError as error:
+                result.errors.append(str(error))
                 continue
             result.partitions = len(planned)
             partitions += planned

@@ -1,5 +1,8 @@
 """The ten source tables, in load order: what others refer to comes first."""
 
+from collections.abc import Iterable
+
+from workbench.errors import ConfigurationError
 from workbench.migration.tables import (
     anomaly_events,
     composio_action_audits,
@@ -30,3 +33,16 @@ TABLES: dict[str, Table] = {
     )
 }
 """Name of the source table -> its spec."""
+
+
+def chosen_tables(names: Iterable[str] | None) -> list[Table]:
+    """The tables with these names in load order; all for None.
+
+    Raises:
+        ConfigurationError: a name is unknown.
+    """
+    wanted = list(TABLES if names is None else names)
+    unknown = [name for name in wanted if name not in TABLES]
+    if unknown:
+        raise ConfigurationError(f"Unknown table {', '.join(unknown)}.", todo=f"Choose from: {', '.join(TABLES)}.")
+    return [table for name, table in TABLES.items() if name in wanted]
