@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,14 +40,10 @@ def build_batch(
     table: Table, rows: Sequence[Row], embedder: Embedder | None, rules: Rules = frozenset()
 ) -> tuple[list[Encoded], list[Rejected]]:
     """The documents of a batch, and the rows without one. Every document passed its model."""
-    documents: list[tuple[Row, Document]] = []
     rejected: list[Rejected] = []
-    for row in rows:
-        try:
-            documents.append((row, table.validate(table.build(row, rules))))
-        except RowProblem as problem:
-            rejected.append(Rejected(row, problem))
-    if embedder is not None and table.collection.vector and documents:
+    documents: Iterable[tuple[Row, Document]] = _validated(table, rows, rules, rejected)
+    if embedder is not None and table.collection.vector:
+        documents = list(documents)
         _embed([document for _, document in documents], embedder)
     limit = MAX_MEASUREMENT_BYTES if table.collection.kind is Kind.TIME_SERIES else MAX_DOCUMENT_BYTES
     encoded: list[Encoded] = []
@@ -56,10 +52,28 @@ def build_batch(
         try:
             raw = _encode(fields, limit)
         except RowProblem as problem:
-            rejected.append(Rejected(row, problem))
+            rejected.append(_rejected(row, problem))
         else:
             encoded.append(Encoded(fields["_id"], raw, row))
     return encoded, rejected
+
+
+def _validated(
+    table: Table, rows: Sequence[Row], rules: Rules, rejected: list[Rejected]
+) -> Iterator[tuple[Row, Document]]:
+    """The documents one by one: each is encoded and gone before the next is made, which spares the memory's caches."""
+    for row in rows:
+        try:
+            document = table.validate(table.build(row, rules))
+        except RowProblem as problem:
+            rejected.append(_rejected(row, problem))
+        else:
+            yield row, document
+
+
+def _rejected(row: Row, problem: RowProblem) -> Rejected:
+    problem.__context__ = None  # what it came from, and its traceback, would keep the whole batch alive
+    return Rejected(row, problem.with_traceback(None))
 
 
 def _encode(fields: Fields, limit: int) -> bytes:
@@ -73,6 +87,8 @@ def _encode(fields: Fields, limit: int) -> bytes:
 
 
 def _embed(documents: Sequence[Any], embedder: Embedder) -> None:
+    if not documents:
+        return
     events = [
         {
             "metric": event.metric,

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cache
-from operator import attrgetter
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Required, Self, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -26,11 +24,6 @@ _DECIMAL128 = create_decimal128_context()
 
 _ATOMS = frozenset((str, int, float, bool, type(None), datetime, UUID, bytes, Binary))
 """Types whose values the driver encodes as they are."""
-
-
-@cache
-def _getters(paths: tuple[str, ...]) -> tuple[attrgetter[Any], ...]:
-    return tuple(map(attrgetter, paths))
 
 
 def _is_plain(annotation: Any) -> bool:
@@ -122,7 +115,8 @@ class Document(Part):
 
     def key(self) -> tuple[str, ...]:
         """The natural key's values as text, in the order of the source table's primary key."""
-        return tuple([str(get(self)) for get in _getters(self.COLLECTION.natural_key)])
+        values = self.__dict__
+        return tuple([str(values[name]) for name in self.COLLECTION.natural_key])
 
     def id(self) -> ObjectId:
         """The document's `_id`, derived from its natural key."""
@@ -133,7 +127,9 @@ class Document(Part):
 
         Absent optional fields are stored as null; only `provenance` is left out where there is none.
         """
-        document = {"_id": self.id(), **self.stored_fields()}
+        document = {"_id": self.id(), **self.__dict__}
+        for name in self._converted_fields:
+            document[name] = bson_value(document[name])
         if self.provenance is None:
             del document["provenance"]
         return document

@@ -63,7 +63,7 @@ class Collection:
         name: the collection.
         source_table: the PostgreSQL table it comes from; also the namespace of its `_id`s.
         document: the model that every document passes.
-        natural_key: paths of the fields that identify a document, in the order of the table's primary key.
+        natural_key: the fields, of the first level, that identify a document, in the order of the table's primary key.
         tenant_path: where the tenant stands.
         sort_path: the date by which lists are sorted, newest first.
     """
