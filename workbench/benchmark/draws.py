@@ -105,8 +105,8 @@ class Draws:
         return self._latest[of]
 
     def window(self, of: str, *, days: int) -> dict[str, datetime]:
-        """`from` and `to` of so many days within the newest quarter of a year."""
-        end = self._latest[of] - timedelta(hours=self.number(0, 24 * 60))
+        """`from` and `to` of so many days that end within as many days before the newest time."""
+        end = self._latest[of] - timedelta(hours=self.number(0, 24 * days))
         return {"from": end - timedelta(days=days), "to": end}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from workbench.benchmark.draws import Draws
@@ -170,10 +171,16 @@ EXPIRING = Workload(
         {"tenant_id": p["tenant_id"], "status": "active", "expires_at": {"$lt": p["before"]}},
         sort=(("expires_at", 1),),
     ),
-    parameters=lambda draw: {**draw.pick("connection"), "before": draw.latest("action")},
+    parameters=lambda draw: {**draw.pick("connection"), "before": _a_month_after_one_expires(draw)},
     columns=("connection_id", "toolkit_name", "expires_at"),
     ordered_by=("expires_at",),
 )
+
+
+def _a_month_after_one_expires(draw: Draws) -> datetime:
+    expires: datetime | None = draw.pick("connection")["expires_at"]
+    return (expires or draw.latest("action")) + timedelta(days=30)
+
 
 RUNS_OF_DETECTOR = Workload(
     name="runs of a detector",

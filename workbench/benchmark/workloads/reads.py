@@ -66,7 +66,8 @@ EXECUTION = Workload(
     question="Open one execution of a playbook.",
     sql=(
         "SELECT id, playbook_id, investigation_id, anomaly_id::text, status, started_at, completed_at, "
-        "round(extract(epoch FROM completed_at - started_at)::numeric * 1000)::double precision "
+        "(extract(epoch FROM date_trunc('milliseconds', completed_at) - date_trunc('milliseconds', started_at)) "
+        "* 1000)::double precision "
         "FROM soar_playbook_executions WHERE id = %(execution_id)s AND tenant_id = %(tenant_id)s",
     ),
     mongodb=lambda p: Find(
@@ -77,7 +78,6 @@ EXECUTION = Workload(
         "execution_id", "playbook_id", "investigation_id", "anomaly_id", "status", "started_at", "completed_at",
         "duration_ms",
     ),
-    tolerance=1e-3,
 )  # fmt: skip
 
 WORKLOADS = (INVESTIGATION, TEMPLATE, DETECTOR, CONNECTION, EXECUTION)

@@ -1,0 +1,286 @@
+"""Whole runs: honest loads, nothing left behind, the command, the shapes of documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.benchmark.conftest import SEED
+from tests.integration.benchmark.traces import contents, named, traces
+from workbench import connections, sample
+from workbench.benchmark.benchmark import QUICK_SCOPE, run_benchmark
+from workbench.benchmark.concurrency import fixed_rate, sweep
+from workbench.benchmark.document_models import Shape, figures_frame, question_frame, recommend
+from workbench.benchmark.draws import Draws
+from workbench.benchmark.figures import (
+    distribution_frame,
+    effect_frame,
+    index_effect,
+    latency_distributions,
+    load_curves,
+)
+from workbench.benchmark.history import read_runs
+from workbench.benchmark.scratch import scratch
+from workbench.benchmark.shapes import run_what_if
+from workbench.benchmark.workloads import Side
+from workbench.benchmark.workloads.base import SCRATCH
+from workbench.cli.benchmark import app
+from workbench.errors import ConfigurationError
+from workbench.models import COLLECTIONS
+from workbench.models.fields import utc_now
+from workbench.settings import Settings
+from workbench.similarity.embedder import embedder_for
+
+TINY = replace(
+    QUICK_SCOPE,
+    effort=replace(QUICK_SCOPE.effort, samples=12, pair_seconds=0, total_seconds=0, warmup=1, cold=1, checks=1),
+    clients=(1, 3),
+    sweep_seconds=0.15,
+    explained=2,
+    effect_rows=300,
+)
+
+
+def test_a_sweep_measures_every_level_on_both_sides(migrated: Settings, draws: Draws) -> None:
+    loads = sweep(named("detector by id"), migrated, draws.stream("sweep"), clients=(1, 3), seconds=0.2)
+    assert [(load.side, load.clients) for load in loads] == [(s, n) for s in Side for n in (1, 3)]
+    assert all(load.samples_ms and not load.errors and load.throughput > 0 for load in loads)
+
+
+def test_more_clients_than_the_server_takes_is_a_note_and_not_a_crash(migrated: Settings, draws: Draws) -> None:
+    (load,) = [
+        load
+        for load in sweep(named("detector by id"), migrated, draws.stream("many"), clients=(120,), seconds=0.1)
+        if load.side is Side.POSTGRESQL
+    ]
+    assert load.note.startswith("no connection: PostgreSQL cannot be used")
+    assert load.samples_ms == ()
+
+
+def test_a_fixed_rate_counts_the_time_that_questions_waited_to_be_sent(migrated: Settings, draws: Draws) -> None:
+    slow = replace(named("detector by id"), sql=("SELECT pg_sleep(0.05)",))
+    stream = draws.stream("rate")
+    load = fixed_rate(slow, Side.POSTGRESQL, migrated, stream, rate=40, seconds=0.5, clients=1)
+    assert len(load.samples_ms) == 20
+    assert load.offered_rate == 40
+    # One client answers 20 a second, so the last of 20 questions at 40 a second waits for about half a second.
+    assert max(load.samples_ms) > 400
+    easy = fixed_rate(slow, Side.POSTGRESQL, migrated, stream, rate=10, seconds=0.5, clients=4)
+    assert max(easy.samples_ms) < 200
+    with pytest.raises(ConfigurationError, match="must be positive"):
+        fixed_rate(slow, Side.POSTGRESQL, migrated, stream, rate=0)
+
+
+def test_conflicts_of_optimistic_locking_are_counted_as_errors(migrated: Settings, draws: Draws) -> None:
+    workload = named("update progress with a version")
+    with scratch(migrated, [workload], draws):
+        one = draws.stream("conflicts").pick("investigation")
+        same = replace(workload, parameters=lambda d: {**workload.parameters(d), **one})
+        loads = sweep(same, migrated, draws.stream("conflicts"), clients=(8,), seconds=0.6)
+    assert sum(load.errors.get("VersionConflict", 0) for load in loads) > 0
+    assert all(set(load.errors) <= {"VersionConflict"} for load in loads)
+
+
+@pytest.fixture(scope="module")
+def run(migrated: Settings) -> Any:
+    before = contents(migrated)
+    found = run_benchmark(
+        migrated,
+        scope=replace(TINY, rate=30),
+        only=["detector by id", "score distribution", "insert a score", "triage", "similar anomalies"],
+    )
+    assert contents(migrated) == before
+    return found
+
+
+def test_a_run_measures_checks_explains_and_leaves_nothing_behind(migrated: Settings, run: Any) -> None:
+    assert traces(migrated) == []
+    assert run.passed, run.verdict_frame().to_string()
+    assert {m.side for m in run.measurements} == set(Side)
+    assert all(len(m.warm_ms) >= 10 and len(m.cold_ms) == 1 and not m.errors for m in run.measurements)
+    assert all(check.same for check in run.checks)
+    assert len(run.plans) == TINY.explained
+    assert [load.offered_rate for load in run.loads].count(30) == 2
+    assert len(run.loads) == 2 * len(TINY.clients) + 2
+
+
+def test_the_environment_holds_what_figures_depend_on_and_no_secret(migrated: Settings, run: Any) -> None:
+    environment = run.environment
+    assert environment["machine"]["cores"] == os.cpu_count()
+    assert set(environment["documents"]) == set(COLLECTIONS)
+    assert all(environment["documents"].values())
+    assert "tenant_id_1_type_1_updated_at_-1__id_-1" in environment["indexes"]["detectors"]
+    text = json.dumps(run.as_dict(), default=str)
+    assert not any(secret in text for secret in migrated.secrets())
+    assert os.uname().nodename not in text
+
+
+def test_the_index_shows_its_effect_on_mongodb(run: Any) -> None:
+    frame = effect_frame(run.index_effect)
+    assert frame.database.tolist() == ["PostgreSQL", "MongoDB"]
+    assert frame.factor[1] > 2
+    assert "MongoDB" in index_effect(frame).axes[0].get_title(loc="left")
+
+
+def test_the_figures_draw_what_the_run_holds(run: Any) -> None:
+    frame = distribution_frame(run)
+    assert len(frame) == len(run.measurements)
+    fig = latency_distributions(frame, title="All")
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == list(run.workloads)
+    fig, table = load_curves(run.load_frame(), value="median ms", title="Load", ylabel="ms")
+    assert table.clients.tolist() == list(TINY.clients)
+    assert len(fig.axes[0].lines) == 2
+
+
+def test_two_benchmarks_at_once_are_refused(migrated: Settings, draws: Draws) -> None:
+    with (
+        scratch(migrated, [], draws),
+        pytest.raises(ConfigurationError, match="Another benchmark is running"),
+        scratch(migrated, [], draws),
+    ):
+        pass
+    assert traces(migrated) == []
+
+
+def test_leftovers_of_a_killed_run_are_dropped_by_the_next(migrated: Settings, draws: Draws) -> None:
+    with connections.open_source(migrated) as connection, connections.open_target(migrated) as client:
+        connection.execute(f"CREATE SCHEMA {SCRATCH}")
+        connection.execute(f"CREATE TABLE {SCRATCH}.transaction_scores (n int)")
+        client[migrated.mongodb_database][f"{SCRATCH}_audit_log"].insert_one({"timestamp": utc_now()})
+    assert len(traces(migrated)) == 2
+    with scratch(migrated, [named("insert a score")], draws) as left_out:
+        assert left_out == {}
+    assert traces(migrated) == []
+
+
+def test_ctrl_c_drops_the_copies(migrated: Settings, tmp_path: Path) -> None:
+    uris = {
+        "WORKBENCH_DATABASE_URL": migrated.database_url,
+        "WORKBENCH_MONGODB_URI": migrated.mongodb_uri,
+    }
+    environment = {
+        **os.environ,
+        **{name: uri.get_secret_value() for name, uri in uris.items() if uri},
+        "WORKBENCH_MONGODB_DATABASE": migrated.mongodb_database,
+        "WORKBENCH_PROGRESS": "lines",
+        "WORKBENCH_REPORTS_DIR": str(tmp_path),
+    }
+    code = """
+        import sys
+        from workbench.cli.benchmark import app
+        try:
+            sys.exit(app(["--only", "triage", "--samples", "1000000"], standalone_mode=False))
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("measure:"):
+                break
+        assert traces(migrated)
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait(30) == 130
+    assert traces(migrated) == []
+
+
+def test_without_vectors_only_those_workloads_are_left_out(migrated: Settings, draws: Draws) -> None:
+    with connections.open_target(migrated) as client:
+        events = client[migrated.mongodb_database]["anomaly_events"]
+        events.update_many({}, {"$set": {"embedding_model": "other@1"}})
+        try:
+            with scratch(migrated, [named("insert a score"), named("similar anomalies")], draws) as left_out:
+                assert list(left_out) == ["similar anomalies"]
+                assert all("no anomaly has a vector" in reason for reason in left_out.values())
+        finally:
+            events.update_many({}, {"$set": {"embedding_model": embedder_for(migrated).name}})
+
+
+def test_an_empty_target_is_refused(empty_settings: Settings, migrated: Settings) -> None:
+    empty = migrated.model_copy(update={"mongodb_database": empty_settings.mongodb_database})
+    with pytest.raises(ConfigurationError, match="is empty"):
+        run_benchmark(empty, scope=TINY)
+
+
+def test_an_empty_source_table_is_refused(empty_settings: Settings) -> None:
+    with connections.open_source(empty_settings) as connection:
+        sample.create_schema(connection)
+        with pytest.raises(ConfigurationError, match="investigation_states has no rows"):
+            Draws(connection, empty_settings, seed=1)
+
+
+def test_the_command_writes_its_results_and_ends_with_the_verdict(
+    migrated: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert migrated.database_url is not None
+    assert migrated.mongodb_uri is not None
+    monkeypatch.setenv("WORKBENCH_DATABASE_URL", migrated.database_url.get_secret_value())
+    monkeypatch.setenv("WORKBENCH_MONGODB_URI", migrated.mongodb_uri.get_secret_value())
+    monkeypatch.setenv("WORKBENCH_MONGODB_DATABASE", migrated.mongodb_database)
+    arguments = ["--quick", "--only", "detector by id", "--samples", "10", "--clients", "", "--reports-dir", "out"]
+    assert app(arguments, standalone_mode=False) == 0
+    assert "1 of 1 targets met" in capsys.readouterr().out
+    assert app([*arguments, "--json"], standalone_mode=False) == 0
+    assert json.loads(capsys.readouterr().out)["passed"] is True
+    assert len(read_runs(tmp_path / "out")) == 2
+
+
+def test_a_target_that_is_too_low_is_missed(run: Any) -> None:
+    slow = {name: {**facts, "target_ms": 0.001} for name, facts in run.workloads.items()}
+    assert not replace(run, workloads=slow).passed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--clients", "1,many"], "--clients takes numbers"),
+        (["--clients", "0"], "--clients takes numbers"),
+        (["--quick", "--only", "nonsense"], "No workload is called 'nonsense'"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    arguments: list[str],
+    message: str,
+    migrated: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert migrated.database_url is not None
+    assert migrated.mongodb_uri is not None
+    monkeypatch.setenv("WORKBENCH_DATABASE_URL", migrated.database_url.get_secret_value())
+    monkeypatch.setenv("WORKBENCH_MONGODB_URI", migrated.mongodb_uri.get_secret_value())
+    with pytest.raises(ConfigurationError, match=message):
+        app(arguments, standalone_mode=False)
+
+
+@pytest.mark.parametrize("family", ["audit", "scores"])
+def test_the_shapes_are_measured_and_one_follows_from_the_figures(migrated: Settings, family: str) -> None:
+    figures = run_what_if(migrated, family, seed=SEED, samples=10)
+    assert [one.shape for one in figures] == list(Shape)
+    reference, bucket, embed = figures
+    assert reference.documents == reference.items == bucket.items
+    assert embed.documents <= bucket.documents < reference.documents
+    assert embed.bytes_total < reference.bytes_total
+    assert all(one.index_keys > 0 and one.items_per_second > 0 for one in figures)
+    assert len(figures_frame(figures)) == 3
+    assert len(question_frame(figures)) == len(reference.medians_ms)
+    assert recommend(figures).shape in Shape
+    assert traces(migrated) == []
+
+
+def test_an_unknown_family_is_refused(migrated: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="There are: audit, scores"):
+        run_what_if(migrated, "detectors")
