@@ -154,19 +154,28 @@ def test_a_source_without_the_tables_is_a_configuration_error(empty_settings: Se
 
 
 def test_the_failure_of_a_table_does_not_stop_the_others(small_settings: Settings) -> None:
-    execute(small_settings, "ALTER TABLE composio_connections RENAME COLUMN status TO state; DROP TABLE anomaly_events")
-    tables = ("detectors", "anomaly_events", "composio_connections", "investigation_states")
+    execute(
+        small_settings,
+        "ALTER TABLE composio_connections ALTER COLUMN expires_at TYPE text;"
+        "ALTER TABLE composio_action_audits RENAME COLUMN status TO state;"
+        "DROP TABLE anomaly_events",
+    )
+    tables = ("detectors", "anomaly_events", "composio_connections", "composio_action_audits", "investigation_states")
     result = run(small_settings, tables=tables)
     assert result.state is State.FAILED
     assert [name for name, table in result.tables.items() if table.complete] == ["investigation_states", "detectors"]
     assert "anomaly_events" in result.tables["anomaly_events"].errors[0]
-    assert "UndefinedColumn" in result.tables["composio_connections"].errors[0]
+    assert "no rule says what becomes of the column state" in result.tables["composio_action_audits"].errors[0]
+    assert "TypeError" in result.tables["composio_connections"].errors[0]
     with target(small_settings) as database:
         failed = Ledger(database).partitions.find_one({"_id": "composio_connections/000000"})
         assert failed is not None
         assert failed["state"] == "failed"
-        assert "status" in failed["error"]
-    execute(small_settings, "ALTER TABLE composio_connections RENAME COLUMN state TO status")
+        assert "TypeError" in failed["error"]
+    execute(
+        small_settings,
+        "ALTER TABLE composio_connections ALTER COLUMN expires_at TYPE timestamptz USING expires_at::timestamptz",
+    )
     assert run(small_settings, tables=("composio_connections", "detectors")).complete
 
 
