@@ -147,7 +147,7 @@ class target_database:
         return self._settings
 
     def __exit__(self, *_: object) -> None:
-        with connections.open_target(self._settings) as client:
+        with connections.open_target(self._settings, bulk=True) as client:
             client.drop_database(self._settings.mongodb_database)
 
 

@@ -249,7 +249,7 @@ def _tagged(value: Any) -> Any:
 
 
 def _same_json(found: str | None, expected: str | None) -> bool:
-    if found is None or expected is None or not expected.strip():
+    if found == expected or found is None or expected is None or not expected.strip():
         return found == expected
     return bool(canonical_json(found) == canonical_json(expected))
 

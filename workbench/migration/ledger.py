@@ -180,10 +180,22 @@ class Ledger:
             },
         )
 
-    def move_from_quarantine(self, partition_id: str, rows: int) -> None:
-        """Account for rows that were replayed: no longer quarantined but written."""
-        change = {"counts.quarantined": -rows, "counts.inserted": rows}
-        self.partitions.update_one({"_id": partition_id}, {"$inc": change})
+    def barrier(self) -> None:
+        """Make durable what was written before, without a partition: see `loaded`."""
+        self._control.update_one({"_id": "barrier"}, {"$set": {"at": utc_now()}}, upsert=True)
+
+    def move_from_quarantine(self, partition_id: str, settlement: str, *, loaded: int = 0, gone: int = 0) -> None:
+        """Account for quarantined rows that were loaded, or that the source no longer has.
+
+        The settlement's name makes it idempotent: the same one moves nothing twice.
+        """
+        self.partitions.update_one(
+            {"_id": partition_id, "settlements": {"$ne": settlement}},
+            {
+                "$inc": {"counts.quarantined": -loaded - gone, "counts.inserted": loaded, "counts.read": -gone},
+                "$push": {"settlements": {"$each": [settlement], "$slice": -_HISTORY_LIMIT}},
+            },
+        )
 
     # -- runs ---------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 
 from workbench import connections, schema
 from workbench.errors import ConfigurationError, LossError, MigrationError, SourceUnavailable, WorkbenchError
-from workbench.migration import extract, fence
+from workbench.migration import extract, fence, settlement
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
 from workbench.migration.loss import require_columns
@@ -194,6 +194,7 @@ class _Run:
                     if not self.dry_run:
                         fence.claim(exporter, self.settings, self._note)
                         self._durably(self._prepare)
+                        settlement.finish(Quarantine(self.database), self.ledger)
                     partitions = self._plan(exporter)
                     if self._run_partitions(executor, partitions, snapshot):
                         return

@@ -20,8 +20,11 @@ from workbench.migration.tables.table import Row, Table
 from workbench.models.fields import derive_id, utc_now
 
 COLLECTION = "migration_quarantine"
-OPEN, LOADED, WAIVED = "open", "loaded", "waived"
-"""Open: needs a decision. Loaded: mended and replayed. Waived: a person decided that the row stays behind."""
+OPEN, LOADED, WAIVED, GONE = "open", "loaded", "waived", "gone"
+"""Open: needs a decision. Loaded: mended and replayed. Waived: a person decided that the row stays behind. Gone: it
+is no longer in the source."""
+UNLOADED = (OPEN, WAIVED)
+"""States of rows that the ledger counts as quarantined."""
 _SHOWN_CHARACTERS = 20_000
 
 
@@ -39,7 +42,8 @@ class Quarantine:
         entries = {entry["_id"]: entry for entry in (_entry(partition, table, item, run_id) for item in rejected)}
         ours = [{"partition": partition.id}, {"state": {"$in": [WAIVED, LOADED]}}]  # settled ones keep their old plan
         known = {entry["_id"]: entry for entry in self.collection.find({"table": table.name, "$or": ours})}
-        gone = [key for key, entry in known.items() if entry["state"] == OPEN and key not in entries]
+        left = [entry for entry in known.values() if entry["partition"] == partition.id and entry["state"] in UNLOADED]
+        gone = [entry["_id"] for entry in left if entry["_id"] not in entries]
         if gone:
             self.collection.delete_many({"_id": {"$in": gone}})
         now = utc_now()
@@ -49,7 +53,10 @@ class Quarantine:
             before = known.get(key)
             if before is None:
                 new.append(InsertOne({**entry, "first_seen": now}))
-            elif not (before["state"] == WAIVED and _same_problem(entry, before)):
+            elif before["state"] == WAIVED and _same_problem(entry, before):
+                if before["partition"] != partition.id:
+                    changed.append(ReplaceOne({"_id": key}, {**before, "partition": partition.id}))
+            else:
                 changed.append(ReplaceOne({"_id": key}, {**entry, "first_seen": before["first_seen"]}))
         for operations in (new, changed):
             for start in range(0, len(operations), 200):  # rows may be large: keep a command far below 48 MB
@@ -99,10 +106,16 @@ class Quarantine:
                 group["examples"].append("/".join(entry["key"]))
         return sorted(groups.values(), key=lambda group: (-group["rows"], group["table"], group["field"]))
 
-    def settle(self, ids: Sequence[Any], state: str, by: str) -> int:
+    def settle(self, ids: Sequence[Any], state: str, by: str, **facts: Any) -> int:
         """Give entries another state; the number of those that changed."""
-        change = {"$set": {"state": state, "settled_by": by, "settled_at": utc_now()}}
+        change = {"$set": {"state": state, "settled_by": by, "settled_at": utc_now(), **facts}}
         return self.collection.update_many({"_id": {"$in": list(ids)}}, change).modified_count
+
+    def keep_open(self, table: Table, rejected: Iterable[Rejected]) -> None:
+        """Note the present problem and row of entries that were examined again and are still bad."""
+        for item in rejected:
+            entry = _facts(table, item)
+            self.collection.update_one({"_id": entry.pop("_id")}, {"$set": entry})
 
     def counts(self) -> dict[str, int]:
         """Open entries of each table."""
@@ -117,18 +130,19 @@ def _same_problem(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _entry(partition: Partition, table: Table, rejected: Rejected, run_id: str) -> dict[str, Any]:
+    return {**_facts(table, rejected), "partition": partition.id, "run_id": run_id, "state": OPEN}
+
+
+def _facts(table: Table, rejected: Rejected) -> dict[str, Any]:
     key = table.row_key(rejected.row)
     return {
         "_id": derive_id(table.name, *key),
         "table": table.name,
         "key": [_readable(part) for part in key],
-        "partition": partition.id,
         "field": _readable(rejected.problem.field),
         "reason": rejected.problem.reason,
         "message": _readable(rejected.problem.message)[:500],
         "row": raw_row(table, rejected.row),
-        "run_id": run_id,
-        "state": OPEN,
     }
 
 
