@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeAlias
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -32,6 +33,7 @@ from workbench.settings import Settings
 from workbench.similarity.search import Method, SimilaritySearch
 
 Json: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 Execution: TypeAlias = Callable[[], list[Row]]
 
 
@@ -194,17 +196,22 @@ class TargetSession:
 
 
 class _Searcher:
-    """The analysts' search with an event loop and a client of its own. It keeps exact search's vectors in memory."""
+    """The analysts' search with a client and an event loop of its own. It keeps exact search's vectors in memory.
+
+    The loop has a thread of its own: a notebook's kernel already runs one in the thread that calls.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._loop = asyncio.Runner()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._client = open_target_async(settings)
         self._search = SimilaritySearch(self._client[settings.mongodb_database], settings)
         self.method: Method | None = None
 
     def prepare(self, operation: Search) -> Execution:
         def execute() -> list[Row]:
-            result = self._loop.run(
+            result = self._wait_for(
                 self._search.to_event(
                     operation.tenant_id, operation.anomaly_id, limit=operation.limit, severity=operation.severity
                 )
@@ -215,8 +222,13 @@ class _Searcher:
         return execute
 
     def close(self) -> None:
-        self._loop.run(self._client.close())
+        self._wait_for(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
+
+    def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def value_at(document: Mapping[str, Any], path: str) -> Any:

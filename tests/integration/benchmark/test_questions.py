@@ -146,3 +146,10 @@ def test_questions_about_whole_tables_are_left_out_where_tenants_are_users(migra
     by_user = migrated.model_copy(update={"tenancy_rule": TenancyRule.USER})
     left = {workload.name for workload in WORKLOADS} - {workload.name for workload in choose(by_user)}
     assert left == {"audit history", "case timeline", "templates by tag", "daily counts of a tenant"}
+
+
+async def test_similar_anomalies_are_found_inside_a_running_event_loop_too(
+    prepared: tuple[SourceSession, TargetSession], draws: Draws
+) -> None:
+    workload = named("similar anomalies")  # as in a notebook, whose kernel runs a loop
+    assert len(prepared[1].prepare(workload, workload.parameters(draws.stream("loop")))()) == workload.limit

@@ -90,13 +90,16 @@ def test_conflicts_of_optimistic_locking_are_counted_as_errors(migrated: Setting
     assert all(set(load.errors) <= {"VersionConflict"} for load in loads)
 
 
+MEASURED = ["detector by id", "score distribution", "insert a score", "triage", "similar anomalies"]
+
+
 @pytest.fixture(scope="module")
 def run(migrated: Settings) -> Any:
     before = contents(migrated)
     found = run_benchmark(
         migrated,
         scope=replace(TINY, rate=30),
-        only=["detector by id", "score distribution", "insert a score", "triage", "similar anomalies"],
+        only=MEASURED,
     )
     assert contents(migrated) == before
     return found
