@@ -1,0 +1,74 @@
+"""Shapes hold the same items, and the recommendation follows from the figures alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workbench.benchmark.document_models import (
+    BUCKET_ITEMS,
+    GROWTH,
+    MARGIN,
+    Shape,
+    ShapeFigures,
+    recommend,
+    shaped,
+)
+from workbench.benchmark.shapes import AUDIT, asked_owners
+from workbench.models.fields import MAX_DOCUMENT_BYTES, utc_now
+
+
+def figures(shape: Shape, *, size: int = 1_000, ms: float = 1.0, largest: int = 1_000) -> ShapeFigures:
+    return ShapeFigures("audit", shape, 10, 10, size, 100, largest, 30, None, 1_000, {"one": ms, "two": ms}, {})
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    now = utc_now()
+    return [
+        {"tenant_id": "t", "investigation_id": f"inv-{n % 2}", "timestamp": now, "entry_id": f"e{n:04d}"}
+        for n in range(count)
+    ]
+
+
+def test_every_shape_holds_every_item_once() -> None:
+    given = items(2 * BUCKET_ITEMS + 60)
+    expected = sorted(item["entry_id"] for item in given)
+    reference = shaped(AUDIT, Shape.REFERENCE, given)
+    assert reference == given
+    for shape, documents in ((Shape.BUCKET, 4), (Shape.EMBED, 2)):
+        made = shaped(AUDIT, shape, given)
+        assert len(made) == documents
+        assert sorted(inner["entry_id"] for document in made for inner in document["items"]) == expected
+        assert all(document["count"] == len(document["items"]) for document in made)
+        assert all("tenant_id" not in inner for document in made for inner in document["items"])
+    assert max(document["count"] for document in shaped(AUDIT, Shape.BUCKET, given)) == BUCKET_ITEMS
+
+
+def test_each_owner_is_asked_about_once_with_its_own_week() -> None:
+    owners = asked_owners(items(10), AUDIT)
+    assert [owner["investigation_id"] for owner in owners] == ["inv-0", "inv-1"]
+    assert all((owner["to"] - owner["from"]).days == 7 for owner in owners)
+
+
+def test_the_lowest_cost_wins() -> None:
+    found = recommend([figures(Shape.REFERENCE, ms=4), figures(Shape.BUCKET, ms=2), figures(Shape.EMBED, ms=1)])
+    assert found.shape is Shape.EMBED
+    assert found.costs[Shape.EMBED] == pytest.approx(1)
+    assert found.costs[Shape.REFERENCE] == pytest.approx(4 ** (2 / 3))
+
+
+def test_a_simpler_shape_within_the_margin_wins() -> None:
+    near = (1 + MARGIN * 0.9) ** 1.5
+    found = recommend([figures(Shape.REFERENCE, ms=near), figures(Shape.EMBED, ms=1)])
+    assert found.shape is Shape.REFERENCE
+    assert "within 10% of the lowest and simpler" in str(found)
+    assert recommend([figures(Shape.REFERENCE, ms=near * 1.1), figures(Shape.EMBED)]).shape is Shape.EMBED
+
+
+def test_a_shape_that_may_outgrow_a_document_is_out_however_fast() -> None:
+    huge = MAX_DOCUMENT_BYTES // GROWTH + 1
+    found = recommend([figures(Shape.REFERENCE, ms=50), figures(Shape.EMBED, largest=huge)])
+    assert found.shape is Shape.REFERENCE
+    assert found.costs[Shape.EMBED] is None
+    assert "embed is out" in str(found)
