@@ -301,4 +301,4 @@ async def test_an_update_forgets_what_provenance_said_about_old_values(
     await service.update("migrated", case, UpdateInvestigation(tags=("x",)), user=OWNER, expected_version=1)
     read = await service.get("migrated", case, user=OWNER)
     assert read.provenance is not None
-    assert (read.provenance.micros, read.provenance.exact) == ({"created_at": 123}, {})
+    assert (read.provenance["micros"], read.provenance["exact"]) == ({"created_at": 123}, {})

@@ -13,6 +13,7 @@ from workbench import connections, schema
 from workbench.errors import TargetUnavailable, UnavailableError
 from workbench.services import CreateInvestigation, Services, State, User
 from workbench.services.background import BackgroundTasks
+from workbench.services.demonstration import clean, counts_by_status, race
 from workbench.settings import Settings
 
 OWNER = User(user_id="owner")
@@ -110,3 +111,18 @@ async def test_drain_cancels_what_does_not_end() -> None:
     assert len(background) == 1
     assert await background.drain(0.05) == 1
     assert len(background) == 0
+
+
+async def test_the_demonstration_has_one_winner_a_round_and_leaves_nothing(settings: Settings) -> None:
+    async with Services(settings) as services:
+        kept = await services.investigations.create("another", CreateInvestigation(), user=OWNER)
+        case = (await services.investigations.create("shown", CreateInvestigation(), user=OWNER)).investigation_id
+        attempts = await race(services.investigations, "shown", case, user=OWNER, writers=5, rounds=2)
+        assert len(attempts) == 10
+        assert [(a.round, a.version_afterwards) for a in attempts if a.outcome == "won"] == [(1, 2), (2, 3)]
+        assert all("expected" in a.message for a in attempts if a.outcome == "conflict")
+        assert (await counts_by_status(services, "shown"))["CREATED"] == "1"
+        assert await clean(services, "shown") == 1 + 4
+        assert await clean(services, "shown") == 0
+        assert (await services.repositories.audit_log.count_about("shown")).at_least == 0
+        assert (await services.investigations.history("another", kept.investigation_id, user=OWNER)).items

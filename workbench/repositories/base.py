@@ -267,7 +267,7 @@ class Repository(Generic[D]):
         Fields that are set forget what `provenance` says about their old value.
         """
         filter = {"_id": self._id(key), **self._key_filter(tenant, key), **(guard or {})}
-        update = _forgetting_provenance(update)
+        update = forgetting_provenance(update)
 
         stored = await self._run(
             lambda: self._collection.find_one_and_update(filter, update, return_document=ReturnDocument.AFTER),
@@ -331,7 +331,7 @@ class Repository(Generic[D]):
             ) from None  # the cause would quote the document
 
 
-def _forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:
+def forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:
     """The update, which also removes what `provenance` says about the old values of the fields that it sets."""
     stages = update if isinstance(update, list) else [update]
     paths = {path for stage in stages for verb in ("$set", "$max", "$inc") for path in stage.get(verb, {})}

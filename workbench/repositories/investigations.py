@@ -5,9 +5,11 @@ A change carries its audit entry: both are one atomic write. Rules on who may do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
 
-from workbench.errors import InvalidInput
+from workbench.errors import InvalidInput, NotFound
 from workbench.models.audit_log import ActionType, AuditEntry
 from workbench.models.document import Provenance, bson_value
 from workbench.models.fields import utc_now
@@ -19,9 +21,11 @@ from workbench.models.investigations import (
     OutboxLease,
     Progress,
 )
-from workbench.repositories.base import Repository, Stored
+from workbench.repositories.base import Repository, Stored, forgetting_provenance
 from workbench.repositories.literals import literal, literals, tenant_literal, whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
+
+T = TypeVar("T")
 
 _STATE_FIELDS = ("lifecycle_stage", "status", "settings", "progress", "results", "metadata", "updated_at")
 MAX_VERSION = 2**31 - 2
@@ -53,17 +57,20 @@ class InvestigationRepository(Repository[Investigation]):
         """Investigations in a lifecycle stage, newest first."""
         return await self._page(tenant, {"lifecycle_stage": stage}, limit=limit, cursor=cursor)
 
-    async def touch(self, tenant: str, investigation_id: str) -> Investigation:
-        """The investigation, marked as read now; no new version.
+    async def touch(self, tenant: str, investigation_id: str) -> datetime:
+        """Mark the investigation as read now, without a new version; that time.
 
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
+        now = utc_now()
         key = (investigation_id,)
-        update = {"$max": {"last_accessed": utc_now()}}
-        return await self._change(tenant, key, update, guard=_NOT_DELETED, idempotent=True) or await self.get(
-            tenant, investigation_id
-        )
+        filter = {"_id": self._id(key), **self._key_filter(tenant, key), **_NOT_DELETED}
+        update = forgetting_provenance({"$max": {"last_accessed": now}})
+        result = await self._run(lambda: self._collection.update_one(filter, update), idempotent=True)
+        if result.matched_count == 0:
+            raise NotFound(self.spec.name, investigation_id)
+        return now
 
     async def update(
         self, tenant: str, investigation: Investigation, entry: AuditEntry, *, expected_version: int
@@ -185,9 +192,13 @@ def is_deleted(investigation: Investigation) -> bool:
 
 def _still_true(provenance: Provenance, changed: Sequence[str]) -> Provenance:
     """Provenance without what it says about fields that now have other values."""
-    still = provenance.copy()
-    if "micros" in still:
-        still["micros"] = {path: note for path, note in still["micros"].items() if path.split(".", 1)[0] not in changed}
-    if "exact" in still:
-        still["exact"] = {path: note for path, note in still["exact"].items() if path.split(".", 1)[0] not in changed}
-    return still
+    kept = provenance.copy()
+    if "micros" in kept:
+        kept["micros"] = _of_others(kept["micros"], changed)
+    if "exact" in kept:
+        kept["exact"] = _of_others(kept["exact"], changed)
+    return kept
+
+
+def _of_others(notes: Mapping[str, T], changed: Sequence[str]) -> dict[str, T]:
+    return {path: note for path, note in notes.items() if path.split(".", 1)[0] not in changed}

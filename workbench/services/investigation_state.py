@@ -120,9 +120,10 @@ class InvestigationStateService:
             NotFound: the tenant has none with this id.
             AccessDenied: it is another user's.
         """
-        await self._readable(tenant, investigation_id, user)
+        found = await self._readable(tenant, investigation_id, user)
         self._sweep_sometimes(tenant)
-        return _without_outbox(await self._investigations.touch(tenant, investigation_id))
+        read_at = await self._investigations.touch(tenant, investigation_id)
+        return _without_outbox(found).model_copy(update={"last_accessed": read_at})
 
     async def update(
         self,

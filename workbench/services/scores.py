@@ -31,15 +31,19 @@ def risk_of_findings(findings: object) -> float | None:
     """
     if not isinstance(findings, Mapping):
         return None
-    total = weights = 0.0
+    weighted: list[tuple[float, float]] = []
     for finding in findings.values():
         if not isinstance(finding, Mapping) or score_problem(finding.get("risk_score")):
             continue
         confidence = finding.get("confidence")
         weight = 1.0 if confidence is None or score_problem(confidence) else float(confidence)
-        total += weight * float(finding["risk_score"])
-        weights += weight
-    return total / weights if weights else None
+        weighted.append((weight, float(finding["risk_score"])))
+    heaviest = max((weight for weight, _ in weighted), default=0.0)
+    if heaviest == 0:
+        return None
+    # Relative to the heaviest, so that tiny confidences do not round to nothing.
+    total = sum(weight / heaviest for weight, _ in weighted)
+    return sum(weight / heaviest * score for weight, score in weighted) / total
 
 
 def checked_results(results: Mapping[str, Any]) -> Results:
