@@ -44,12 +44,16 @@ def latency_distributions(frame: pd.DataFrame, *, title: str) -> Figure:
         title: the finding.
     """
     names = list(dict.fromkeys(frame["workload"]))
-    fig, ax = figure(title, "milliseconds (logarithmic)", size=(9, 1.6 + 0.36 * max(1, len(names))))
+    fig, ax = figure(
+        title,
+        "milliseconds (logarithmic); lines: the middle 90 % of the samples",
+        size=(9, 1.6 + 0.36 * max(1, len(names))),
+    )
     for side, (colour, marker, offset) in _LOOKS.items():
         rows = frame[frame["database"] == str(side)]
         y = np.array([names.index(name) for name in rows["workload"]]) + offset
         ax.hlines(y, rows["p5_ms"], rows["p95_ms"], color=colour, linewidth=2.4)
-        ax.plot(rows["median_ms"], y, marker=marker, color=colour, linestyle="", markersize=6, label=str(side))
+        ax.plot(rows["median_ms"], y, marker=marker, color=colour, linestyle="", markersize=6, label=f"{side}, median")
     targets = frame.drop_duplicates("workload")
     places = [names.index(name) for name in targets["workload"]]
     ax.plot(targets["target_ms"], places, marker="|", color="black", linestyle="", markersize=12, label="target (P99)")
