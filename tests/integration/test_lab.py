@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
-import pytest
 
 from workbench.explorer.server import settings_environment
 from workbench.settings import Settings
@@ -35,10 +34,15 @@ def run(module: str, function: str, arguments: list[str], settings: Settings, fo
     )
 
 
-def answer(url: str, token: str = "") -> object:
-    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"} if token else {})
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return json.load(response)
+def answer(port: str, path: str, token: str = "", method: str = "GET") -> tuple[int, Any]:
+    """Status and content of an answer of the server."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+    try:
+        connection.request(method, path, headers={"Authorization": f"token {token}"} if token else {})
+        response = connection.getresponse()
+        return response.status, json.load(response)
+    finally:
+        connection.close()
 
 
 def test_the_link_opens_lab_and_ctrl_c_ends_it_with_its_kernels(explored: Settings, tmp_path: Path) -> None:
@@ -48,15 +52,13 @@ def test_the_link_opens_lab_and_ctrl_c_ends_it_with_its_kernels(explored: Settin
     link = next(line.strip() for line in process.stdout if "http://" in line)
     found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/lab/tree/10_investigations\.ipynb\?token=(.{20,})", link)
     assert found, link
-    base, token = f"http://127.0.0.1:{found[1]}", found[2]
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        answer(f"{base}/api/kernels")
-    specs = answer(f"{base}/api/kernelspecs", token)
-    assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable  # type: ignore[index]
-    comms = answer(f"{base}/lab/api/settings/@jupyterlab/apputils-extension:kernels-settings", token)
-    assert comms["schema"]["properties"]["commsOverSubshells"]["default"] == "disabled"  # type: ignore[index]
-    request = urllib.request.Request(f"{base}/api/kernels", method="POST", headers={"Authorization": f"token {token}"})
-    urllib.request.urlopen(request, timeout=30).close()
+    port, token = found[1], found[2]
+    assert answer(port, "/api/kernels")[0] == 403
+    _, specs = answer(port, "/api/kernelspecs", token)
+    assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+    _, comms = answer(port, "/lab/api/settings/@jupyterlab/apputils-extension:kernels-settings", token)
+    assert comms["schema"]["properties"]["commsOverSubshells"]["default"] == "disabled"
+    assert answer(port, "/api/kernels", token, "POST")[0] == 201
     children = psutil.Process(process.pid).children(recursive=True)
     assert any("ipykernel_launcher" in " ".join(child.cmdline()) for child in children)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 
 import pandas as pd
-from IPython.display import display
+from IPython.display import Javascript, display
 
 from workbench.explorer.controller import ExplorerController
 from workbench.explorer.dossier import Dossier
@@ -20,6 +20,11 @@ from workbench.explorer.view import ExplorerView
 from workbench.reporting import RUN_DIR_VARIABLE
 from workbench.reporting.notebook import Verdict, show_figure, show_table, verdict
 from workbench.settings import Settings, load_settings
+
+_OWN_KEYS = """document.addEventListener("focusin", (event) => {
+  if (event.target.closest?.(".wb-explorer")) event.target.dataset.lmSuppressShortcuts = "true";
+});"""
+"""Without it JupyterLab takes the arrow keys and letters that are meant for a list of the explorer."""
 
 
 def open_explorer(settings: Settings | None = None) -> ExplorerModel:
@@ -50,6 +55,7 @@ def explore(model: ExplorerModel, start: InvestigationFilter, investigation_id: 
         return None
     controller = ExplorerController(model, ExplorerView(), start, investigation_id=investigation_id)
     display(controller.view.root)
+    display(Javascript(_OWN_KEYS))
     return controller
 
 
