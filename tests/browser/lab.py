@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from pydantic import SecretStr
 
+from workbench.connections import target_uri
 from workbench.explorer.server import LabServer, start_lab
 from workbench.settings import Settings
 
@@ -64,7 +66,8 @@ def lab_on_a_copy(settings: Settings, folder: Path, notebooks: Path) -> Iterator
     """A JupyterLab on a copy of the notebooks, so that nothing is saved into the stored ones."""
     copy = folder / "notebooks"
     shutil.copytree(notebooks, copy, ignore=shutil.ignore_patterns("kernel-*", ".*"))
-    own = settings.model_copy(update={"data_dir": folder / "data"})
+    target = SecretStr(target_uri(settings))  # the data folder of embedded servers is not this one
+    own = settings.model_copy(update={"data_dir": folder / "data", "mongodb_uri": target})
     server = start_lab(own, copy, notebook=NOTEBOOK, allow_root=True)
     try:
         yield server
