@@ -62,7 +62,7 @@ def queries(
     from workbench.benchmark.benchmark import DEFAULT_SEED, FULL_SCOPE, QUICK_SCOPE, run_benchmark, with_options
     from workbench.benchmark.history import read_runs
     from workbench.benchmark.results import write_run
-    from workbench.benchmark.text import report_lines
+    from workbench.reporting.benchmark_text import report_lines
 
     scope = with_options(QUICK_SCOPE if quick else FULL_SCOPE, samples=samples, clients=levels, rate=rate)
     run = run_benchmark(settings, scope=scope, only=only or [], seed=DEFAULT_SEED if seed is None else seed)

@@ -21,13 +21,6 @@ from workbench.benchmark.benchmark import QUICK_SCOPE, run_benchmark
 from workbench.benchmark.concurrency import fixed_rate, sweep
 from workbench.benchmark.document_models import Shape, figures_frame, question_frame, recommend
 from workbench.benchmark.draws import Draws
-from workbench.benchmark.figures import (
-    distribution_frame,
-    effect_frame,
-    index_effect,
-    latency_distributions,
-    load_curves,
-)
 from workbench.benchmark.history import read_runs
 from workbench.benchmark.scratch import scratch
 from workbench.benchmark.shapes import run_what_if
@@ -37,6 +30,13 @@ from workbench.cli.benchmark import app
 from workbench.errors import ConfigurationError
 from workbench.models import COLLECTIONS
 from workbench.models.fields import utc_now
+from workbench.reporting.benchmark_figures import (
+    distribution_frame,
+    effect_frame,
+    index_effect,
+    latency_distributions,
+    load_curves,
+)
 from workbench.settings import Settings
 from workbench.similarity.embedder import embedder_for
 

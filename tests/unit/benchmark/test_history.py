@@ -9,8 +9,8 @@ import pytest
 from tests.unit.benchmark.runs import a_run, measured
 from workbench.benchmark.history import changes_frame, compare_runs, last_comparable, machine_drift
 from workbench.benchmark.results import BenchmarkRun
-from workbench.benchmark.text import report_lines
 from workbench.benchmark.workloads import Side
+from workbench.reporting.benchmark_text import report_lines
 
 
 def run_at(hour: int, source: float = 2.0, target: float = 1.0, samples: int = 100) -> BenchmarkRun:

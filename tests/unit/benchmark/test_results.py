@@ -11,9 +11,9 @@ import pytest
 from tests.unit.benchmark.runs import NAME, WRONG, a_run, measured
 from workbench.benchmark.history import read_runs
 from workbench.benchmark.results import BenchmarkRun, write_run
-from workbench.benchmark.text import claimed_quantiles, headline, report_lines
 from workbench.benchmark.workloads import Side
 from workbench.errors import ConfigurationError
+from workbench.reporting.benchmark_text import claimed_quantiles, headline, report_lines
 
 SOURCE, TARGET = measured(Side.POSTGRESQL, 2.0), measured(Side.MONGODB, 1.0)
 
