@@ -266,14 +266,26 @@ class Repository(Generic[D]):
 
         Fields that are set forget what `provenance` says about their old value.
         """
-        filter = {"_id": self._id(key), **self._key_filter(tenant, key), **(guard or {})}
-        update = forgetting_provenance(update)
-
+        filter, update = self._guarded(tenant, key, update, guard)
         stored = await self._run(
             lambda: self._collection.find_one_and_update(filter, update, return_document=ReturnDocument.AFTER),
             idempotent=idempotent,
         )
         return None if stored is None else self._load(stored)
+
+    async def _matched(
+        self, tenant: str, key: Sequence[object], update: Stored, *, guard: Filter, idempotent: bool = False
+    ) -> bool:
+        """As `_change`, where the new state is not needed: whether key and guard matched."""
+        filter, checked = self._guarded(tenant, key, update, guard)
+        result = await self._run(lambda: self._collection.update_one(filter, checked), idempotent=idempotent)
+        return result.matched_count == 1
+
+    def _guarded(
+        self, tenant: str, key: Sequence[object], update: Stored | list[Stored], guard: Filter | None
+    ) -> tuple[Filter, Stored | list[Stored]]:
+        filter = {"_id": self._id(key), **self._key_filter(tenant, key), **(guard or {})}
+        return filter, _forgetting_provenance(update)
 
     async def _must_change(
         self, tenant: str, key: Sequence[object], update: Stored | list[Stored], *, idempotent: bool = False
@@ -285,24 +297,16 @@ class Repository(Generic[D]):
         return changed
 
     async def _change_version(
-        self,
-        tenant: str,
-        key: Sequence[object],
-        update: Stored,
-        *,
-        expected: int,
-        guard: Filter | None = None,
-    ) -> D:
-        """One atomic change of the document with this key and version; the new state.
+        self, tenant: str, key: Sequence[object], update: Stored, *, expected: int, guard: Filter
+    ) -> None:
+        """One atomic change of the document with this key and version.
 
         Raises:
             NotFound: it is gone, or another tenant's.
             VersionConflict: it has another version.
         """
-        expected = whole_number("expected_version", expected, 1, 2**31 - 2)
-        changed = await self._change(tenant, key, update, guard={"version": expected, **(guard or {})})
-        if changed is not None:
-            return changed
+        if await self._matched(tenant, key, update, guard={"version": expected, **guard}):
+            return
         present = await self.get(tenant, *key)
         raise VersionConflict(self.spec.name, shown(key), expected=expected, actual=resolve(present, "version"))
 
@@ -331,7 +335,7 @@ class Repository(Generic[D]):
             ) from None  # the cause would quote the document
 
 
-def forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:
+def _forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:
     """The update, which also removes what `provenance` says about the old values of the fields that it sets."""
     stages = update if isinstance(update, list) else [update]
     paths = {path for stage in stages for verb in ("$set", "$max", "$inc") for path in stage.get(verb, {})}

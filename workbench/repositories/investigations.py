@@ -21,7 +21,7 @@ from workbench.models.investigations import (
     OutboxLease,
     Progress,
 )
-from workbench.repositories.base import Repository, Stored, forgetting_provenance
+from workbench.repositories.base import Repository, Stored
 from workbench.repositories.literals import literal, literals, tenant_literal, whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 
@@ -64,11 +64,8 @@ class InvestigationRepository(Repository[Investigation]):
             NotFound: there is none, or it is another tenant's.
         """
         now = utc_now()
-        key = (investigation_id,)
-        filter = {"_id": self._id(key), **self._key_filter(tenant, key), **_NOT_DELETED}
-        update = forgetting_provenance({"$max": {"last_accessed": now}})
-        result = await self._run(lambda: self._collection.update_one(filter, update), idempotent=True)
-        if result.matched_count == 0:
+        update = {"$max": {"last_accessed": now}}
+        if not await self._matched(tenant, (investigation_id,), update, guard=_NOT_DELETED, idempotent=True):
             raise NotFound(self.spec.name, investigation_id)
         return now
 
@@ -86,9 +83,11 @@ class InvestigationRepository(Repository[Investigation]):
         key = (investigation.investigation_id,)
         self._check_entry(tenant, key[0], entry)
         values = {name: bson_value(getattr(investigation, name)) for name in _STATE_FIELDS}
-        if investigation.provenance:
-            values["provenance"] = _still_true(investigation.provenance, _STATE_FIELDS)
-        return await self._change_state(tenant, key, values, entry, expected_version)
+        provenance = investigation.provenance and still_true(investigation.provenance, _STATE_FIELDS)
+        if provenance:
+            values["provenance"] = provenance
+        version = await self._change_state(tenant, key, values, entry, expected_version)
+        return investigation.model_copy(update={"version": version, "provenance": provenance})
 
     async def update_progress(
         self, tenant: str, investigation_id: str, progress: Progress, entry: AuditEntry, *, expected_version: int
@@ -103,12 +102,13 @@ class InvestigationRepository(Repository[Investigation]):
             raise InvalidInput("progress", "must be a Progress")
         self._check_entry(tenant, investigation_id, entry)
         values = {"progress": bson_value(progress), "updated_at": utc_now()}
-        return await self._change_state(tenant, (investigation_id,), values, entry, expected_version)
+        await self._change_state(tenant, (investigation_id,), values, entry, expected_version)
+        return await self.get(tenant, investigation_id)
 
     async def mark_deleted(
         self, tenant: str, investigation_id: str, entry: AuditEntry, *, expected_version: int
-    ) -> Investigation:
-        """The investigation as it was; for all other methods it is gone, and its DELETED entry waits in the outbox.
+    ) -> None:
+        """Delete the investigation for all other methods; it is there until its DELETED entry has left the outbox.
 
         Raises:
             NotFound: it is gone, or another tenant's.
@@ -117,17 +117,17 @@ class InvestigationRepository(Repository[Investigation]):
         self._check_entry(tenant, investigation_id, entry)
         if entry.metadata.action_type != ActionType.DELETED:
             raise InvalidInput("entry", "must be a DELETED entry")
+        version = whole_number("expected_version", expected_version, 1, MAX_VERSION)
         update = {"$push": {"outbox": bson_value(entry)}}
-        return await self._change_version(
-            tenant, (investigation_id,), update, expected=expected_version, guard=_NOT_DELETED
-        )
+        await self._change_version(tenant, (investigation_id,), update, expected=version, guard=_NOT_DELETED)
 
     async def _change_state(
         self, tenant: str, key: tuple[str], values: Stored, entry: AuditEntry, expected: int
-    ) -> Investigation:
+    ) -> int:
         version = whole_number("expected_version", expected, 1, MAX_VERSION)
         update = {"$set": {**values, "version": version + 1}, "$push": {"outbox": bson_value(entry)}}
-        return await self._change_version(tenant, key, update, expected=version, guard=_NOT_DELETED)
+        await self._change_version(tenant, key, update, expected=version, guard=_NOT_DELETED)
+        return version + 1
 
     def _check_entry(self, tenant: str, investigation_id: object, entry: AuditEntry) -> None:
         if not isinstance(entry, AuditEntry):
@@ -164,7 +164,8 @@ class InvestigationRepository(Repository[Investigation]):
             raise InvalidInput("lease", "must be an OutboxLease")
         free = {"outbox.0": {"$exists": True}, "outbox_lease.until": {"$not": {"$gte": utc_now()}}}
         update = {"$set": {"outbox_lease": bson_value(lease)}}
-        return await self._change(tenant, (investigation_id,), update, guard=free)
+        leased = await self._matched(tenant, (investigation_id,), update, guard=free)
+        return await self.find_with_deleted(tenant, investigation_id) if leased else None
 
     async def release_outbox(
         self, tenant: str, investigation_id: str, owner: str, moved: Iterable[str]
@@ -173,7 +174,8 @@ class InvestigationRepository(Repository[Investigation]):
         mine = {"outbox_lease.owner": literal(self.document, "outbox_lease.owner", owner)}
         ids = literals(AuditEntry, "entry_id", moved)
         update = {"$pull": {"outbox": {"entry_id": {"$in": ids}}}, "$set": {"outbox_lease": None}}
-        return await self._change(tenant, (investigation_id,), update, guard=mine)
+        released = await self._matched(tenant, (investigation_id,), update, guard=mine)
+        return await self.find_with_deleted(tenant, investigation_id) if released else None
 
     async def remove_deleted(self, tenant: str, investigation_id: str, owner: str) -> bool:
         """Remove a deleted investigation whose entries have all been moved; whether the lease was still held."""
@@ -190,7 +192,7 @@ def is_deleted(investigation: Investigation) -> bool:
     return any(entry.metadata.action_type == ActionType.DELETED for entry in investigation.outbox)
 
 
-def _still_true(provenance: Provenance, changed: Sequence[str]) -> Provenance:
+def still_true(provenance: Provenance, changed: Sequence[str]) -> Provenance:
     """Provenance without what it says about fields that now have other values."""
     kept = provenance.copy()
     if "micros" in kept:

@@ -14,7 +14,7 @@ from workbench.models.audit_log import ActionType, AuditEntry
 from workbench.models.fields import utc_now
 from workbench.models.investigations import Investigation
 from workbench.repositories import Page, Repositories
-from workbench.repositories.investigations import MAX_VERSION, is_deleted
+from workbench.repositories.investigations import MAX_VERSION, is_deleted, still_true
 from workbench.repositories.literals import whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT
 from workbench.services.audit import AuditTrail, audit_entry
@@ -123,7 +123,10 @@ class InvestigationStateService:
         found = await self._readable(tenant, investigation_id, user)
         self._sweep_sometimes(tenant)
         read_at = await self._investigations.touch(tenant, investigation_id)
-        return _without_outbox(found).model_copy(update={"last_accessed": read_at})
+        read: dict[str, Any] = {"last_accessed": read_at}
+        if found.provenance:
+            read["provenance"] = still_true(found.provenance, tuple(read))
+        return _without_outbox(found).model_copy(update=read)
 
     async def update(
         self,
