@@ -57,7 +57,7 @@ def json_problem(value: Any) -> JsonProblem | None:
                 problem = key_problem(key)
                 if problem:
                     return JsonProblem(path, "key_not_storable", problem)
-        elif isinstance(item, str):
+        elif type(item) is str:  # not bson.Code and its like, which are texts to Python and not to MongoDB
             if not _is_unicode(item):
                 return JsonProblem(path, "lone_surrogate", "text holds a lone surrogate")
         elif isinstance(item, float):

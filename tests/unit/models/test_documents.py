@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bson
 import pytest
-from bson import CodecOptions
+from bson import Code, CodecOptions
 from bson.binary import UuidRepresentation
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +77,7 @@ def test_fields_that_were_never_set_stay_absent() -> None:
         ([2**63], "integer_too_wide"),
         (["\ud800"], "lone_surrogate"),
         ([object()], "wrong_type"),
+        ([Code("while (true) {}")], "wrong_type"),
     ],
 )
 def test_what_mongodb_cannot_hold_is_found(value: object, code: str) -> None:
