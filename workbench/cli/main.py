@@ -15,6 +15,7 @@ from workbench.cli import (
     embed,
     lab,
     migrate,
+    quarantine,
     reports,
     sample,
     schema,
@@ -58,6 +59,7 @@ app.command()(schema.schema)
 app.command()(migrate.migrate)
 app.command()(migrate.pause)
 app.command("continue")(migrate.resume)
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(verify.verify)
 app.command()(verify.check)
 app.add_typer(benchmark.app, name="benchmark")
