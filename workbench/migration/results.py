@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from workbench.migration.ledger import Counts, Ledger, Seconds, State
+from workbench.migration.tables import TABLES
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,17 @@ class MigrationResult:
 
 
 def stored_results(ledger: Ledger) -> list[TableResult]:
-    """The results of the newest run, as the ledger has them; empty while none has ended."""
-    run = ledger.last_run() or {}
-    return [TableResult.from_dict(table) for table in run.get("results", ())]
+    """What the ledger says of each table: its newest run, with the counts as its partitions have them now.
+
+    A replay moves rows from the quarantine after that run, so the partitions know better than the run.
+    """
+    newest: dict[str, TableResult] = {}
+    for run in ledger.runs.find({"results": {"$exists": True}}).sort("started_at", -1):
+        for stored in run["results"]:
+            newest.setdefault(stored["table"], TableResult.from_dict(stored))
+    for name, table in newest.items():
+        partitions = list(ledger.partitions.find({"table": name}, {"counts": 1, "state": 1}))
+        table.counts = sum((Counts.of(partition.get("counts")) for partition in partitions), Counts())
+        table.partitions = len(partitions)
+        table.done = sum(partition["state"] == State.DONE for partition in partitions)
+    return sorted(newest.values(), key=lambda table: list(TABLES).index(table.table))
