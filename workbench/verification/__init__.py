@@ -1,10 +1,8 @@
 """Proof that the target holds what the source holds, checks of the setup, and the test of the proof itself."""
 
+from workbench.verification.findings import Check, Cluster, Mismatch
 from workbench.verification.results import (
-    Check,
     CheckResult,
-    Cluster,
-    Mismatch,
     MismatchesFound,
     SampleBound,
     TableResult,

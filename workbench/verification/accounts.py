@@ -11,7 +11,7 @@ from pymongo.database import Database
 from workbench.migration.ledger import LEDGER, Counts, State
 from workbench.migration.quarantine import COLLECTION as QUARANTINE
 from workbench.migration.quarantine import OPEN, WAIVED
-from workbench.verification.results import Check, Findings
+from workbench.verification.findings import Check, Findings
 
 SHOWN = 5
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,8 +20,9 @@ from psycopg import sql
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from workbench.migration.tables.columns import KEEP_UNREADABLE_JSON
+from workbench.verification.findings import Check, Findings
 from workbench.verification.measures import MEASURES, Measure, Measured
-from workbench.verification.results import Check, Findings
 
 DISTINCT_MAX_ROWS = 5_000_000
 SUM_TOLERANCE = 1e-9
@@ -44,6 +45,7 @@ def compare_aggregates(
     excluded: Sequence[Sequence[str]],
     key: Sequence[str],
     rows: int,
+    rules: Collection[str] = (),
     findings: Findings,
 ) -> tuple[int, str]:
     """Compute and compare all aggregates of a table; how many there were, and a note about what was left out.
@@ -51,11 +53,18 @@ def compare_aggregates(
     Args:
         excluded: keys of the rows in quarantine, as text; these rows do not count.
         rows: about how many rows the table has.
+        rules: of the migration that were accepted for the table; one of them turns unreadable JSON into null.
     """
+    measures, notes = MEASURES[table], []
+    if KEEP_UNREADABLE_JSON in rules:
+        measures = tuple(measure for measure in measures if measure.kind is not Measured.JSON_TEXT)
+        notes.append(f"JSON texts are not counted under the rule {KEEP_UNREADABLE_JSON}")
     with_distinct = rows <= DISTINCT_MAX_ROWS
-    expected = source_aggregates(source, table, key=key, excluded=excluded, with_distinct=with_distinct)
+    if not with_distinct:
+        notes.append(f"distinct values not counted beyond {DISTINCT_MAX_ROWS:,} rows")
+    expected = source_aggregates(source, table, measures, key=key, excluded=excluded, with_distinct=with_distinct)
     try:
-        found = target_aggregates(database, table, collection, with_distinct=with_distinct)
+        found = target_aggregates(database, collection, measures, with_distinct=with_distinct)
     except OperationFailure as error:
         if error.code in (13, 18) or error.timeout:
             raise
@@ -66,7 +75,7 @@ def compare_aggregates(
             found=f"refusal with code {error.code}",
         )
         return len(expected), ""
-    doubles = {measure.name for measure in MEASURES[table] if measure.kind is Measured.DOUBLE}
+    doubles = {measure.name for measure in measures if measure.kind is Measured.DOUBLE}
     for name in sorted(expected.keys() | found.keys()):
         column, aggregate = name
         one, other = expected.get(name), found.get(name)
@@ -78,8 +87,7 @@ def compare_aggregates(
                 expected=f"{aggregate} {one}",
                 found=f"{aggregate} {other}",
             )
-    left_out = "" if with_distinct else f"distinct values not counted beyond {DISTINCT_MAX_ROWS:,} rows"
-    return len(expected.keys() | found.keys()), left_out
+    return len(expected.keys() | found.keys()), "; ".join(notes)
 
 
 def _equal(one: Any, other: Any, *, inexact: bool) -> bool:
@@ -103,13 +111,13 @@ def _equal(one: Any, other: Any, *, inexact: bool) -> bool:
 def source_aggregates(
     connection: psycopg.Connection[Any],
     table: str,
+    measures: Sequence[Measure],
     *,
     key: Sequence[str],
     excluded: Sequence[Sequence[str]] = (),
     with_distinct: bool = True,
 ) -> Values:
     """The aggregates of a source table, computed by PostgreSQL."""
-    measures = MEASURES[table]
     categories = [measure for measure in measures if measure.kind is Measured.CATEGORY]
     columns = [f"({measure.source})::text" for measure in categories] or ["NULL::text"]
     names: list[tuple[str, str]] = []
@@ -182,9 +190,10 @@ def _without(key: Sequence[str], excluded: Sequence[Sequence[str]]) -> tuple[str
 # -- MongoDB ------------------------------------------------------------------------------------------------------
 
 
-def target_aggregates(database: Database[Any], table: str, collection: str, *, with_distinct: bool = True) -> Values:
-    """The aggregates of a collection, computed by MongoDB. Only documents of the migration count."""
-    measures = MEASURES[table]
+def target_aggregates(
+    database: Database[Any], collection: str, measures: Sequence[Measure], *, with_distinct: bool = True
+) -> Values:
+    """The aggregates of a collection, computed by MongoDB."""
     categories = [measure for measure in measures if measure.kind is Measured.CATEGORY]
     accumulators: dict[str, Any] = {"n": {"$sum": 1}}
     names: list[tuple[str, str]] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+from workbench.verification.findings import Check, Findings
 from workbench.verification.forms import Forms
-from workbench.verification.results import Check, Findings
 from workbench.verification.scan import Row, SourcePart, TargetPart, source_rows, target_rows
 
 ROWS_IN_MEMORY = 50_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from pymongo.database import Database
 from workbench.errors import ConfigurationError
 from workbench.migration.quarantine import COLLECTION as QUARANTINE
 from workbench.migration.quarantine import OPEN
-from workbench.verification.results import Check, VerificationResult
+from workbench.verification.findings import Check
+from workbench.verification.results import VerificationResult
 from workbench.verification.sampling import upper_bound
 from workbench.verification.setup.results import SetupResult, Status
 from workbench.verification.waivers import Waiver
 
 GateStatus = Literal["passed", "failed", "warned", "waived"]
-MAX_BENCHMARK_RATIO = 0.9
-"""Of the ceiling: the share of the insert-only rate that the whole migration should reach."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def judge(
         database: the target, for the quarantine.
         setup: result of the setup checks; without it that gate is only a warning.
         waivers: by name of the gate; a failed gate with one becomes `waived`.
-        reports_dir: where the newest benchmark of the migration is looked for.
+        reports_dir: where the newest benchmark is looked for.
 
     Raises:
         ConfigurationError: a waiver is for a gate that does not exist.
@@ -157,19 +155,21 @@ def _quarantine(evidence: _Evidence) -> Gate:
 
 
 def _performance(evidence: _Evidence) -> Gate:
-    newest = max(evidence.reports_dir.glob("**/benchmark_migration.json"), key=_age, default=None)
-    if newest is None:
-        return Gate("performance", "warned", "not measured; see `workbench benchmark migration`", "0 benchmarks")
-    try:
-        ratio = float(json.loads(newest.read_text(encoding="utf-8"))["share_of_ceiling"])
-    except (ValueError, KeyError, TypeError):
-        return Gate("performance", "warned", f"{newest.name} cannot be read", "1 benchmark")
-    said = f"{ratio:.0%} of the target's insert-only ceiling, {MAX_BENCHMARK_RATIO:.0%} wanted"
-    return Gate("performance", "passed" if ratio >= MAX_BENCHMARK_RATIO else "warned", said, "1 benchmark")
+    """The newest benchmark of the workloads; figures of an emulator say nothing about MongoDB."""
+    from workbench.benchmark.environment import is_emulator
+    from workbench.benchmark.history import read_runs
 
-
-def _age(path: Path) -> float:
-    return path.stat().st_mtime
+    run = max(read_runs(evidence.reports_dir), key=lambda run: run.started_at, default=None)
+    if run is None:
+        return Gate("performance", "warned", "not measured; see `workbench benchmark`", "0 workloads")
+    judged = run.judgements()
+    missed = [judgement.workload for judgement in judged if not judgement.passed]
+    product = str(run.environment["versions"]["mongodb"])
+    said = f"missed their target: {', '.join(missed)}" if missed else "every workload meets its target"
+    status: GateStatus = "failed" if missed else "passed"
+    if is_emulator(product):
+        status, said = "warned", f"{said}; measured on {product}, which says little about MongoDB"
+    return Gate("performance", status, said, f"{len(judged)} workloads of {run.started_at}")
 
 
 GATES: dict[str, Callable[[_Evidence], Gate]] = {

@@ -26,6 +26,8 @@ class Measured(StrEnum):
     """Count, earliest and latest to the millisecond, sum of milliseconds, sum of microseconds below them."""
     LIST = "list"
     """Count, and sum of lengths."""
+    JSON_TEXT = "JSON text"
+    """Count of JSON values in a text column; the empty text and JSON's null are none."""
     PRESENT = "present"
     """Count of values that are not null."""
 
@@ -71,7 +73,7 @@ def _number(name: str, kind: Measured = Measured.NUMBER, *, nullable: bool = Fal
 
 def _json_text(name: str, target: str) -> Measure:
     """JSON in a text column: the empty text and JSON's null are stored as null."""
-    return Measure(name, f"nullif(nullif(btrim(t.{name}), ''), 'null')", target, Measured.PRESENT, nullable=True)
+    return Measure(name, f"nullif(nullif(btrim(t.{name}), ''), 'null')", target, Measured.JSON_TEXT, nullable=True)
 
 
 def _json(name: str) -> Measure:

@@ -10,8 +10,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from workbench.verification.compare import add_missing, compare_forms
+from workbench.verification.findings import Findings
 from workbench.verification.forms import Forms, identity
-from workbench.verification.results import Findings
 from workbench.verification.scan import Row, document_key, rows_by_sample
 
 _BATCH = 500

@@ -23,6 +23,10 @@ from workbench.verification.fingerprints import Fingerprints, bucket_of, bucket_
 from workbench.verification.forms import Form, Forms, forms_of, identity
 
 FETCH_ROWS = 2_000
+Ids = tuple[bytes, bytes | None]
+"""A range of `_id`: the first one, and the first one after it; None: there is none after it."""
+NO_OBJECT_IDS: Ids = (b"", None)
+"""The documents whose `_id` is no ObjectId, which lie in no range."""
 Read = Callable[[int], None]
 """Called with the number of rows or documents that were just read."""
 
@@ -55,7 +59,7 @@ class TargetPart:
     settings: Settings
     table: str
     buckets: int
-    ids: tuple[bytes, bytes | None] | None = None
+    ids: Ids | None = None
 
 
 def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Fingerprints:
@@ -108,18 +112,15 @@ def source_rows(part: SourcePart, wanted: frozenset[int]) -> Iterator[Row]:
 def target_rows(part: TargetPart, wanted: frozenset[int], *, by_range: bool) -> Iterator[Row]:
     """The documents of some buckets: by ranges of `_id` where the server has that index, else by one scan."""
     forms = forms_of(part.table, part.settings)
-    ranges = [bucket_range(bucket, part.buckets) for bucket in sorted(wanted)] if by_range else [part.ids]
+    ranges: list[Ids | None] = [part.ids]
+    if by_range:
+        ranges = [*(bucket_range(bucket, part.buckets) for bucket in sorted(wanted)), NO_OBJECT_IDS]
     with connections.open_target(part.settings, bulk=True) as client:
         for ids in ranges:
             for document in documents(client, forms, part.settings, ids):
                 row_id = identity(document)
                 if bucket_of(row_id, part.buckets) in wanted:
                     yield Row(row_id, document_key(forms, document), forms.document_form(document))
-        if by_range:  # a document whose _id is no ObjectId lies in no range
-            for document in client[part.settings.mongodb_database][forms.table.collection.name].find(
-                {"_id": {"$not": {"$type": "objectId"}}}
-            ):
-                yield Row(identity(document), document_key(forms, document), forms.document_form(document))
 
 
 def document_key(forms: Forms, document: Mapping[str, Any]) -> str:
@@ -127,12 +128,12 @@ def document_key(forms: Forms, document: Mapping[str, Any]) -> str:
     return "/".join(str(document.get(path, "(absent)")) for path in forms.table.collection.natural_key)
 
 
-def documents(
-    client: Any, forms: Forms, settings: Settings, ids: tuple[bytes, bytes | None] | None
-) -> Iterator[Mapping[str, Any]]:
+def documents(client: Any, forms: Forms, settings: Settings, ids: Ids | None) -> Iterator[Mapping[str, Any]]:
     """The documents of a collection, or of a range of its `_id`s, in the server's order."""
     query: dict[str, Any] = {}
-    if ids is not None:
+    if ids == NO_OBJECT_IDS:
+        query = {"_id": {"$not": {"$type": "objectId"}}}
+    elif ids is not None:
         query = {"_id": {"$gte": ObjectId(ids[0]), **({"$lt": ObjectId(ids[1])} if ids[1] else {})}}
     collection = client[settings.mongodb_database][forms.table.collection.name]
     projection = {forms.table.collection.vector.path: 0} if forms.table.collection.vector else None

@@ -16,7 +16,7 @@ from workbench.models.document import python_value
 from workbench.models.spec import Collection
 from workbench.settings import Settings
 from workbench.similarity.embedder import Embedder, embedder_for
-from workbench.verification.results import Check, Findings
+from workbench.verification.findings import Check, Findings
 
 NORM_TOLERANCE = 1e-3
 MAX_RECOMPUTED = {"structure-hash": 20_000, "minilm": 200}

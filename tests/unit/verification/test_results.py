@@ -9,7 +9,7 @@ import pytest
 
 from workbench.models.fields import utc_now
 from workbench.verification import Check, CheckResult, MismatchesFound, SampleBound, TableResult, VerificationResult
-from workbench.verification.results import MAX_CLUSTERS, MAX_EXAMPLES, Findings
+from workbench.verification.findings import MAX_CLUSTERS, MAX_EXAMPLES, Findings
 
 
 def findings(rows: int = 412) -> Findings:

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from workbench import connections
 from workbench.errors import UnavailableError
 from workbench.settings import Settings
-from workbench.verification.setup import canary, mongodb, postgresql
+from workbench.verification.setup import canary, collections, mongodb, postgresql
 from workbench.verification.setup.results import Outcome, Probe, SetupCheck, SetupResult, Status, failed, not_applicable
 
 SOURCE, TARGET = "PostgreSQL", "MongoDB"
@@ -53,7 +53,7 @@ def _target_checks(settings: Settings, write: bool) -> Iterator[SetupCheck]:
         return
     with client:
         target = mongodb.Target(client, settings)
-        yield from _run(TARGET, mongodb.CHECKS, target)
+        yield from _run(TARGET, (*mongodb.CHECKS, *collections.CHECKS), target)
         if write:
             yield from _run(TARGET, canary.CHECKS, target)
 
