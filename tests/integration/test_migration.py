@@ -18,13 +18,14 @@ from workbench import connections, faults
 from workbench.errors import ConfigurationError, MigrationError
 from workbench.migration import extract, fence
 from workbench.migration.content import Content, content
+from workbench.migration.drill import environment
 from workbench.migration.executors import this_process
 from workbench.migration.ledger import Counts, Ledger, State
 from workbench.migration.pipeline import migrate
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress
 from workbench.migration.tables import TABLES
-from workbench.settings import Settings, TenancyRule, environment_names
+from workbench.settings import Settings, TenancyRule
 
 FEW = ("investigation_states", "investigation_audit_log", "transaction_scores")
 """A parent, a time series and the largest table: enough where each run counts."""
@@ -297,19 +298,10 @@ sys.exit(0 if result.complete else 1)
 """
 
 
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    values = {name: getattr(settings, name) for name in settings.model_fields_set}
-    own = {
-        environment_names(name)[0]: value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
-        for name, value in values.items()
-    }
-    return {**os.environ, **own, **more}
-
-
 def start(settings: Settings, executor: str, **more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, executor, ",".join(FEW)],
-        env=environment(settings, **more),
+        env={**environment(settings), **more},
         stderr=subprocess.PIPE,
         start_new_session=True,
     )

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_migration import BAD, environment, execute, run, target
+from tests.integration.test_migration import BAD, execute, run, target
 from tests.rows import differences
 from workbench import faults
 from workbench.errors import ConfigurationError, MigrationError
 from workbench.migration import extract, fence
 from workbench.migration.content import Content, content
+from workbench.migration.drill import environment
 from workbench.migration.ledger import Counts, Ledger
 from workbench.migration.quarantine import GONE, LOADED, OPEN, WAIVED, Quarantine
 from workbench.migration.replay import replay, waive
@@ -142,7 +143,7 @@ replay(load_settings(), accept=["escape-keys"])
 def test_a_killed_replay_is_finished_by_whoever_comes_next(spoiled: Settings, point: str) -> None:
     execute(spoiled, MEND)
     process = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment(spoiled, **{faults.VARIABLE: point}), check=False, timeout=60
+        [sys.executable, "-c", SCRIPT], env={**environment(spoiled), faults.VARIABLE: point}, check=False, timeout=60
     )
     assert process.returncode == -signal.SIGKILL
     if point == "replay.settled:2":

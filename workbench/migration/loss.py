@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import psycopg
 from psycopg import sql
 
@@ -15,6 +14,9 @@ from workbench.migration.tables.columns import Column
 from workbench.migration.tables.table import Table
 from workbench.models.validator import json_schema
 from workbench.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _IS_JSON_SINCE = 160000
 _OUTSIDE_PYTHON = "(NOT isfinite(t.{c}) OR t.{c} >= '10000-01-01' OR t.{c} < '0001-01-01')"
@@ -60,6 +62,8 @@ def loss_budget(connection: psycopg.Connection[Any], settings: Settings, tables:
 
 def budget_frame(budget: Sequence[ColumnLoss]) -> pd.DataFrame:
     """One row a column: table, column, rule, rows, kept_exact, quarantined."""
+    import pandas as pd  # takes most of a second, which every driver of a migration would pay
+
     columns = list(ColumnLoss.__dataclass_fields__)
     return pd.DataFrame([asdict(loss) for loss in budget], columns=columns)
 
