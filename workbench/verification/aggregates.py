@@ -146,7 +146,8 @@ def _sql(measure: Measure) -> Iterator[tuple[str, str]]:
         inside = f"{value} BETWEEN '0001-01-01' AND '9999-12-31 23:59:59.999999'"
         micros = f"(extract(epoch FROM {value}) * 1000000)::bigint"
         floored = f"floor({micros} / 1000.0)"
-        yield "count", f"count(*) FILTER (WHERE {inside})"
+        if measure.nullable:
+            yield "count", f"count(*) FILTER (WHERE {inside})"
         yield "min", f"(min({floored}) FILTER (WHERE {inside}))::numeric"
         yield "max", f"(max({floored}) FILTER (WHERE {inside}))::numeric"
         yield "sum", f"coalesce(sum({floored}) FILTER (WHERE {inside}), 0)::numeric"
@@ -211,8 +212,8 @@ def target_aggregates(
     for measure in measures if with_distinct else ():
         if measure.distinct:
             stages: list[dict[str, Any]] = [
-                {"$match": {measure.target: {"$ne": None}}},
                 {"$group": {"_id": f"${measure.target}"}},
+                {"$match": {"_id": {"$ne": None}}},
                 {"$count": "n"},
             ]
             counted = list(database[collection].aggregate(stages, allowDiskUse=True))
@@ -224,7 +225,8 @@ def _pipeline(measure: Measure) -> Iterator[tuple[str, dict[str, Any]]]:
     path = f"${measure.target}"
     present = {"$sum": {"$cond": [{"$gt": [path, None]}, 1, 0]}}
     if measure.kind is Measured.TIME:
-        yield "count", present
+        if measure.nullable:
+            yield "count", present
         yield "min", {"$min": path}
         yield "max", {"$max": path}
         yield "sum", {"$sum": {"$subtract": [path, _EPOCH]}}

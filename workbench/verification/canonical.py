@@ -40,8 +40,6 @@ class Kind(StrEnum):
     UUID = "uuid"
     TIMESTAMP = "timestamp"
     JSON = "json"
-    TAGS = "tags"
-    """A list of texts: a JSON list, or comma-separated text in older rows."""
 
 
 class Absent:
@@ -198,15 +196,6 @@ def json_form(value: Any) -> Any:
     return ("not JSON", type(value).__name__, str(value)[:1000])
 
 
-def _tags(value: Any) -> Any:
-    if isinstance(value, str):
-        text = value.strip()
-        if not text:
-            return ("empty text",)
-        value = json.loads(text) if text.startswith("[") else [part.strip() for part in text.split(",") if part.strip()]
-    return json_form(value)
-
-
 _FORMS: dict[Kind, Callable[[Any], Any]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,
@@ -216,7 +205,6 @@ _FORMS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: _uuid,
     Kind.TIMESTAMP: _timestamp,
     Kind.JSON: _json,
-    Kind.TAGS: _tags,
 }
 
 

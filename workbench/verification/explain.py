@@ -27,7 +27,7 @@ def cause(kind: Kind, expected: Any, found: Any) -> str:
             return _of_texts(expected, found)
         case Kind.INTEGER | Kind.DOUBLE | Kind.NUMERIC:
             return _of_numbers(expected, found)
-        case Kind.JSON | Kind.TAGS:
+        case Kind.JSON:
             return _of_json(expected, found)
     return "another value"
 

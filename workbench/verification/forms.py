@@ -8,55 +8,25 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 from psycopg import sql
 
 from workbench.migration.tables import TABLES
-from workbench.migration.tables.columns import (
-    EPOCH,
-    INFINITY,
-    MINUS_INFINITY,
-    RULES,
-    Boolean,
-    Column,
-    Double,
-    Instant,
-    Integer,
-    JsonText,
-    Notes,
-    Numeric,
-    RowProblem,
-    Text,
-    Uuid,
-)
+from workbench.migration.tables.columns import INFINITY, MINUS_INFINITY, RULES, Column, Notes, RowProblem
 from workbench.migration.tables.table import Table
-from workbench.models.document import bson_value
 from workbench.models.fields import derive_id
 from workbench.settings import Settings, TenancyRule
 from workbench.verification.canonical import ABSENT, Kind, canonical, json_form, show, show_timestamp
 from workbench.verification.explain import cause
+from workbench.verification.readings import DERIVED, KINDS, at, defaults, reader
 from workbench.verification.shapes import Shapes
 
-_KINDS = {
-    "text": Kind.TEXT,
-    "int": Kind.INTEGER,
-    "float": Kind.DOUBLE,
-    "numeric": Kind.NUMERIC,
-    "bool": Kind.BOOLEAN,
-    "uuid": Kind.UUID,
-    "instant": Kind.TIMESTAMP,
-    "json": Kind.JSON,
-    "tags": Kind.JSON,
-}
 Form = tuple[Any, ...]
-Reader = Callable[[Mapping[str, Any], Mapping[str, int]], Any]
 _SAME_FROM_POSTGRESQL = {Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP}
-_MICROSECOND = timedelta(microseconds=1)
 _NOTHING: Mapping[str, int] = {}
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
 
@@ -86,29 +56,6 @@ class Difference:
     cause: str
 
 
-def _minutes(row: Mapping[str, Any]) -> Any:
-    return _milliseconds(row["window_start"], row["window_end"], 60_000)
-
-
-def _duration(row: Mapping[str, Any]) -> Any:
-    return _milliseconds(row["started_at"], row["completed_at"], 1)
-
-
-def _milliseconds(start: int | None, end: int | None, unit: int) -> float | None:
-    """The time between two instants, each cut to the millisecond of a BSON date, in `unit` milliseconds."""
-    if start is None or end is None or {start, end} & {INFINITY, MINUS_INFINITY}:
-        return None
-    return (end // 1000 - start // 1000) / unit
-
-
-Derived = tuple[str, Kind, Callable[[Mapping[str, Any]], Any]]
-"""A field, its kind, and its canonical value for the columns of a row."""
-_DERIVED: dict[str, tuple[Derived, ...]] = {
-    "anomaly_events": (("window.duration_minutes", Kind.DOUBLE, _minutes),),
-    "soar_playbook_executions": (("duration_ms", Kind.DOUBLE, _duration),),
-}
-_FROM_ELSEWHERE = {"provenance", "results", "embedding", "embedding_model"}
-"""Fields without a column of their own: results come from the progress column, embeddings are judged apart."""
 _RESULTS = frozenset({"risk_score", "domain_findings", "transaction_scores"})
 _MARKS = ("provenance.table", "document shape", "provenance")
 
@@ -119,13 +66,13 @@ class Forms:
     def __init__(self, table: Table, settings: Settings) -> None:
         self.table, self._settings = table, settings
         self._names = tuple(column.name for column in table.columns)
-        self._kinds = tuple(_KINDS[column.kind] for column in table.columns)
+        self._kinds = tuple(KINDS[column.kind] for column in table.columns)
         self._convert = [
             (position, kind) for position, kind in enumerate(self._kinds) if kind not in _SAME_FROM_POSTGRESQL
         ]
-        self._readers = tuple(_reader(column) for column in table.columns)
+        self._readers = tuple(reader(column) for column in table.columns)
         self._key = tuple(self._names.index(name) for name in table.key)
-        self._derived = (*_DERIVED.get(table.name, ()), *_defaults(table))
+        self._derived = (*DERIVED.get(table.name, ()), *defaults(table))
         extras = [(extra.path, Kind.TEXT) for extra in table.extras]
         if not table.has_tenant:
             extras.append((table.collection.tenant_path, Kind.TEXT))
@@ -134,7 +81,7 @@ class Forms:
         self._shapes = Shapes(table.collection)
         self._instants = frozenset(column.path for column in table.columns if column.kind == "instant")
         self.fields = (
-            *(Field(column.name, _KINDS[column.kind], column.secret) for column in table.columns),
+            *(Field(column.name, KINDS[column.kind], column.secret) for column in table.columns),
             *(Field(path, kind) for path, kind in self._outside),
             *(Field(name, Kind.TEXT) for name in _MARKS),
         )
@@ -185,7 +132,7 @@ class Forms:
             form = [canonical(kind, self._column(column, document))
                     for kind, column in zip(self._kinds, self.table.columns, strict=True)]  # fmt: skip
         for path, (_, kind) in zip(self._paths, self._outside, strict=True):
-            form.append(canonical(kind, _at(document, path)))
+            form.append(canonical(kind, at(document, path)))
         table = provenance.get("table", ABSENT)
         form += (table, self._shape_problem(document), self._notes_problem(document, provenance))
         return tuple(form)
@@ -208,7 +155,7 @@ class Forms:
         except KeyError:
             return ABSENT
         except _UNREADABLE:
-            value = _at(document, column.path.split("."))
+            value = at(document, column.path.split("."))
             return value if value is ABSENT or value is None else _Unreadable(value)
 
     def _notes_problem(self, document: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
@@ -238,7 +185,7 @@ class Forms:
         if made.micros != kept.micros:
             return f"micros of {_odd(made.micros, kept.micros)}"
         for path, value in _leaves(fields):
-            if json_form(_stored(value)) != json_form(_stored(_at(document, path))):
+            if json_form(_stored(value)) != json_form(_stored(at(document, path))):
                 return f"the exact value kept for {'.'.join(path)} is not the one stored there"
         return ""
 
@@ -250,54 +197,6 @@ class Forms:
                 yield Difference(field.name, field.show(expected), field.show(found), how)
 
 
-def _defaults(table: Table) -> Iterator[Derived]:
-    """Fields that no column fills: a migrated document has their defaults."""
-    filled = {path.partition(".")[0] for path in (*(c.path for c in table.columns), *(e.path for e in table.extras))}
-    filled |= {table.collection.tenant_path.partition(".")[0]} | _FROM_ELSEWHERE
-    filled |= {path.partition(".")[0] for path, _, _ in _DERIVED.get(table.name, ())}
-    for name, info in table.collection.document.model_fields.items():
-        if name not in filled:
-            form = json_form(bson_value(info.get_default(call_default_factory=True)))
-            yield name, Kind.JSON, _always(form)
-
-
-def _always(form: Any) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda row: form
-
-
-def _reader(column: Column) -> Reader:
-    """How a column is read from a document none of whose values is kept in `provenance.exact`."""
-    kind = _KINDS[column.kind]
-    parent, _, leaf = column.path.rpartition(".")
-
-    def take(document: Mapping[str, Any]) -> Any:
-        return (document[parent] if parent else document)[leaf]
-
-    def read_plain(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
-        value = take(document)
-        return value if type(value) is plain or value is None else canonical(kind, value)
-
-    def read_instant(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
-        value = take(document)
-        if value is None:
-            return None
-        return (value - EPOCH) // _MICROSECOND + micros.get(column.path, 0)
-
-    def read_value(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
-        value = take(document)
-        return json_form(value) if kind is Kind.JSON else canonical(kind, value)
-
-    def read_by_column(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
-        return canonical(kind, column.dump(document, Notes({"micros": micros})))
-
-    plain = {Kind.TEXT: str, Kind.INTEGER: int, Kind.DOUBLE: float, Kind.BOOLEAN: bool}.get(kind)
-    if type(column) in (Text, Integer, Double, Boolean):
-        return read_plain
-    if type(column) is Instant:
-        return read_instant
-    return read_value if type(column) in (JsonText, Uuid, Numeric) else read_by_column
-
-
 class _Unreadable:
     """A stored value of a type that its column does not have; its canonical form is "malformed"."""
 
@@ -306,14 +205,6 @@ class _Unreadable:
 
     def __str__(self) -> str:
         return f"{type(self._value).__name__} {str(self._value)[:80]}"
-
-
-def _at(document: Any, path: Sequence[str]) -> Any:
-    for name in path:
-        if not isinstance(document, Mapping) or name not in document:
-            return ABSENT
-        document = document[name]
-    return document
 
 
 def _stored(value: Any) -> Any:

@@ -107,7 +107,7 @@ def _dangling_in_target(database: Database[Any], reference: Reference) -> set[st
 def _distinct(database: Database[Any], collection: str, path: str) -> set[str]:
     """The different values of a field, as text; `distinct` itself is capped at 16 MB and refused on time series."""
     groups = database[collection].aggregate(
-        [{"$match": {path: {"$ne": None}}}, {"$group": {"_id": f"${path}"}}], allowDiskUse=True, batchSize=10_000
+        [{"$group": {"_id": f"${path}"}}, {"$match": {"_id": {"$ne": None}}}], allowDiskUse=True, batchSize=10_000
     )
     return {str(group["_id"]) for group in groups}
 

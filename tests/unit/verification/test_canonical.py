@@ -38,7 +38,6 @@ SAME: list[tuple[Kind, Any, Any]] = [
     (Kind.JSON, "0.10", Decimal128("0.1")),
     (Kind.JSON, str(10**60), {"x": Decimal(10) ** 60}["x"]),
     (Kind.JSON, '"\\u00e9"', '"é"'),
-    (Kind.TAGS, '["aml", "kyc"]', " aml ,kyc,"),
 ]
 DIFFERENT: list[tuple[Kind, Any, Any]] = [
     (Kind.TEXT, "", None),

@@ -107,6 +107,12 @@ def test_whatever_the_migration_accepts_agrees(changes: dict[str, Any]) -> None:
     assert differing("anomaly_events", row, document) == []
 
 
+@pytest.mark.parametrize("completed", [2**63 - 1, 300_000_000_000_000_000, T0, None])
+def test_an_end_that_bson_cannot_hold_agrees(completed: int | None) -> None:
+    row = selected("soar_playbook_executions", {"completed_at": completed})
+    assert differing("soar_playbook_executions", row, stored("soar_playbook_executions", row)) == []
+
+
 @pytest.mark.parametrize(
     ("table", "column", "value", "field"),
     [
