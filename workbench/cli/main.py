@@ -12,6 +12,7 @@ from workbench.cli import (
     benchmark,
     benchmark_migration,
     demo,
+    drill,
     embed,
     lab,
     migrate,
@@ -64,6 +65,7 @@ app.command()(verify.verify)
 app.command()(verify.check)
 app.add_typer(benchmark.app, name="benchmark")
 benchmark.app.command("migration")(benchmark_migration.migration)
+app.command()(drill.drill)
 app.command()(embed.embed)
 app.command()(lab.lab)
 app.command()(reports.run)
