@@ -53,8 +53,8 @@ class Actions(JsonText):
 
     def _is_date(self, path: str) -> bool:
         """Whether it is a date of an action, rather than a field of the same name deeper in its result."""
-        _, _, rest = path.removeprefix(self.path).split(".", 2)
-        return rest in _DATES
+        parts = path.removeprefix(self.path).split(".", 2)
+        return len(parts) == 3 and parts[2] in _DATES
 
     def _date(self, text: str, path: str, notes: Notes) -> datetime:
         try:
