@@ -47,7 +47,8 @@ _REPLIES: dict[str, dict[str, Any]] = {
     "buildinfo": {"version": "7.0.0", "versionArray": [7, 0, 0, 0]},
     "findandmodify": {"value": None, "lastErrorObject": {"n": 0, "updatedExisting": False}},
     **dict.fromkeys(("find", "aggregate", "listcollections", "listindexes"), _EMPTY_CURSOR),
-    **{name: {} for name in ("ping", "create", "createindexes", "collmod", "drop", "dropdatabase", "endsessions")},
+    **{name: {} for name in ("ping", "endsessions", "create", "createindexes", "collmod", "drop", "dropdatabase")},
+    "createsearchindexes": {"indexesCreated": [{"id": "0", "name": "nothing"}]},
 }
 _WRITES = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
@@ -115,7 +116,8 @@ class Sink:
         return b"" if flags & _MORE_TO_COME else struct.pack("<iB", 0, 0) + document
 
     def _reply(self, command: dict[str, Any], counts: dict[str, int]) -> dict[str, Any]:
-        name = next(iter(command)).lower()
+        sent = next(iter(command))
+        name = sent.lower()
         if name in _WRITES:
             field = _WRITES[name]
             written = counts.get(field, 0) or len(command.get(field, ()))
@@ -124,7 +126,7 @@ class Sink:
             return {"n": written, "nModified": 0} if name == "update" else {"n": written}
         if name == "serverstatus":
             return {"opcounters": {kind: self._acknowledged[kind] for kind in _WRITES}}
-        return _REPLIES.get(name, _unknown(name))
+        return _REPLIES[name] if name in _REPLIES else _unknown(sent)
 
 
 def _sections(body: bytearray, size: int) -> tuple[dict[str, Any], dict[str, int]]:
