@@ -52,6 +52,7 @@ def require_passed(result: DrillResult, points: int) -> None:
     assert result.as_dict()["passed"] is True
 
 
+@pytest.mark.timeout(600)
 def test_ten_random_points(staging: Settings) -> None:
     result = drill(staging, points=10, seed=20261124, tables=TABLES)
     require_passed(result, 10)
@@ -116,6 +117,11 @@ def test_the_drill_finds_what_differs(staging: Settings, monkeypatch: pytest.Mon
     result = drill(staging, points=1, seed=1, tables=TABLES)
     assert not result.passed
     problems = "; ".join(result.points[0].problems)
-    for part in ("audit_log: 1 duplicates", "audit_log: 478 documents, expected 477", "transaction_scores: the documents"
-                 " differ", "the quarantine differs", "does not balance"):  # fmt: skip
+    for part in (
+        "audit_log: 1 duplicates",
+        "audit_log: 478 documents, expected 477",
+        "transaction_scores: the documents differ",
+        "the quarantine differs",
+        "does not balance",
+    ):
         assert part in problems
