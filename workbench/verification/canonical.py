@@ -26,7 +26,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _MAX_PLAIN_DIGITS = 40
 _PLAIN = 10**_MAX_PLAIN_DIGITS
 _EXACT_IN_DOUBLE = 2**53
-_DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class Kind(StrEnum):
@@ -184,18 +183,33 @@ def json_form(value: Any) -> Any:
     if isinstance(value, int):
         return int(value) if abs(value) < _PLAIN else _number(Decimal(value))
     if isinstance(value, float):
-        if value.is_integer() and abs(value) < _EXACT_IN_DOUBLE:
-            return int(value)
-        return _number(Decimal(repr(value)))
+        if not value.is_integer():
+            return value
+        return int(value) if abs(value) < _EXACT_IN_DOUBLE else _number(Decimal(repr(value)))
     if isinstance(value, Decimal):
-        return _number(value)
+        return _json_decimal(value)
     if isinstance(value, datetime):
         return ("date", _timestamp(value))
     if isinstance(value, Decimal128):
-        return _number(value.to_decimal())
+        return _json_decimal(value.to_decimal())
     return ("not JSON", type(value).__name__, str(value)[:1000])
 
 
+def _json_decimal(value: Decimal) -> Any:
+    """A double where the decimal is the one that a double is spelled as, which is what most JSON numbers are."""
+    if value.is_finite() and value != value.to_integral_value():
+        double = float(value)
+        if Decimal(repr(double)) == value:
+            return double
+    return _number(value)
+
+
+def _parse_number(text: str) -> float | Decimal:
+    double = float(text)
+    return double if repr(double) == text else Decimal(text)
+
+
+_DECODER = json.JSONDecoder(parse_float=_parse_number)
 _FORMS: dict[Kind, Callable[[Any], Any]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,

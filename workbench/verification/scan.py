@@ -9,7 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import Any, TypeVar
 
 import psycopg
 from bson import ObjectId
@@ -23,6 +26,8 @@ from workbench.verification.fingerprints import Fingerprints, bucket_of, bucket_
 from workbench.verification.forms import Form, Forms, forms_of, identity
 
 FETCH_ROWS = 2_000
+BATCHES_AHEAD = 2
+Batch = TypeVar("Batch")
 Ids = tuple[bytes, bytes | None]
 """A range of `_id`: the first one, and the first one after it; None: there is none after it."""
 NO_OBJECT_IDS: Ids = (b"", None)
@@ -67,7 +72,7 @@ def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Finger
     found, began = Fingerprints(part.buckets), time.perf_counter()
     forms = forms_of(part.table, part.settings)
     with open_snapshot(part.settings, part.snapshot) as connection:
-        for batch in batches(connection, forms, part.partition):
+        for batch in ahead(batches(connection, forms, part.partition)):
             for row in batch:
                 row_id = forms.row_id(row)
                 if row_id in part.excluded:
@@ -84,18 +89,48 @@ def target_fingerprints(part: TargetPart, on_read: Read | None = None) -> Finger
     """The fingerprints of a part of the target."""
     found, began = Fingerprints(part.buckets), time.perf_counter()
     forms = forms_of(part.table, part.settings)
-    unread = 0
     with connections.open_target(part.settings, bulk=True) as client:
-        for document in documents(client, forms, part.settings, part.ids):
-            found.add(identity(document), forms.document_form(document))
-            unread += 1
-            if on_read and unread == FETCH_ROWS:
-                on_read(unread)
-                unread = 0
-    if on_read and unread:
-        on_read(unread)
+        stream = documents(client, forms, part.settings, part.ids)
+        for batch in ahead(iter(lambda: list(islice(stream, FETCH_ROWS)), [])):
+            for document in batch:
+                found.add(identity(document), forms.document_form(document))
+            if on_read:
+                on_read(len(batch))
     found.seconds = time.perf_counter() - began
     return found
+
+
+def ahead(items: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, fetched by a thread while the one before is worked on; at most `BATCHES_AHEAD` wait."""
+    queue: SimpleQueue[tuple[Batch | None, BaseException | None]] = SimpleQueue()
+    room, stopped = Semaphore(BATCHES_AHEAD), False
+
+    def fetch() -> None:
+        try:
+            for item in items:
+                room.acquire()
+                if stopped:
+                    return
+                queue.put((item, None))
+            queue.put((None, None))
+        except BaseException as error:  # raised where the batches are used
+            queue.put((None, error))
+
+    thread = Thread(target=fetch, name="fetch ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = queue.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+            room.release()
+    finally:
+        stopped = True
+        room.release()
+        thread.join()
 
 
 def source_rows(part: SourcePart, wanted: frozenset[int]) -> Iterator[Row]:
