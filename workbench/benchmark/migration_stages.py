@@ -194,7 +194,7 @@ def plain_script(settings: Settings, tables: Tables) -> Work:
         for table in (TABLES[name] for name in tables):
             query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(table.name))
             rows = source.cursor(row_factory=dict_row).execute(query).fetchall()
-            documents = [dict(row) for row in rows]
+            documents: list[dict[str, Any]] = [{**row, "tenant_id": settings.default_tenant} for row in rows]
             for name in [column.name for column in table.columns if column.kind == "numeric"]:
                 for document in documents:  # the driver refuses Decimal; everything else stays as PostgreSQL gave it
                     document[name] = None if document[name] is None else Decimal128(document[name])
