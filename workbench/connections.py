@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,7 +157,7 @@ def translate_target_error(error: errors.PyMongoError) -> WorkbenchError:
 
 
 def _first_line(error: errors.PyMongoError) -> str:
-    return str(error).split(", full error", 1)[0].split(", Timeout:", 1)[0].split(" (configured", 1)[0].splitlines()[0][:300]
+    return re.split(r", full error|, Timeout:| \(configured|\n", str(error), maxsplit=1)[0][:300]
 
 
 def is_transient(error: BaseException) -> bool:
