@@ -147,7 +147,8 @@ def _parts(event: Event) -> Iterable[tuple[str, tuple[str, ...]]]:
         yield "deviation", (off[0], f"{off[0]} {off[1]}")
     severity, score = event.get("severity"), number(event.get("score"))
     if severity or score is not None:
-        yield "severity", (str(severity), f"score {round((score or 0.0) * 4)}")
+        level = round(min(max(score or 0.0, -1e6), 1e6) * 4)  # a score is any finite number
+    yield "severity", (str(severity), f"score {level}")
 
 
 class MiniLMEmbedder:
