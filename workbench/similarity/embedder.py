@@ -148,7 +148,7 @@ def _parts(event: Event) -> Iterable[tuple[str, tuple[str, ...]]]:
     severity, score = event.get("severity"), number(event.get("score"))
     if severity or score is not None:
         level = round(min(max(score or 0.0, -1e6), 1e6) * 4)  # a score is any finite number
-    yield "severity", (str(severity), f"score {level}")
+        yield "severity", (str(severity), f"score {level}")
 
 
 class MiniLMEmbedder:
