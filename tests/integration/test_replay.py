@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.integration.test_migration import BAD, execute, run, target
 from tests.rows import differences
 from workbench import faults
+from workbench.cli.quarantine import quarantine_app
 from workbench.errors import ConfigurationError, MigrationError
-from workbench.migration import extract, fence
+from workbench.migration import extract, fence, frames
 from workbench.migration.content import Content, content
 from workbench.migration.drill import environment
 from workbench.migration.ledger import Counts, Ledger
@@ -175,3 +178,47 @@ def test_waived_rows_are_decided_and_still_counted(spoiled: Settings) -> None:
     assert waive(spoiled, ids, "another person") == 0
     assert states(spoiled) == {OPEN: 3 + BAD, WAIVED: 4}
     require_balance(spoiled)
+
+
+def test_command_lists_replays_and_waives(spoiled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(spoiled).items():
+        monkeypatch.setenv(name, value)
+
+    def command(*arguments: str) -> tuple[int, str]:
+        said = CliRunner().invoke(quarantine_app, arguments, catch_exceptions=False)
+        return said.exit_code, said.output
+
+    code, said = command("list")
+    assert code == 1
+    assert "investigation_audit_log.changes_json" in said
+    assert "9 rows are open." in said
+    code, said = command("list", "--json", "--reason", "orphan")
+    assert code == 1
+    assert [json.loads(line)["row"]["investigation_id"] for line in said.splitlines()] == ["inv-missing"] * 4
+    code, said = command("replay", "--accept", ESCAPE_KEYS, "--accept", KEEP_UNREADABLE_JSON)
+    assert code == 1
+    assert "4 examined = 0 loaded + 0 gone + 4 still open" in said
+    with pytest.raises(ConfigurationError, match="Nothing says which rows"):
+        command("waive", "--by", "a person")
+    assert command("waive", "--by", "a person", "--reason", "orphan") == (0, "4 rows are waived.\n")
+    assert command("list") == (0, "0 rows are open.\n")
+    assert command("replay")[0] == 0
+    require_balance(spoiled)
+
+
+def test_frames_group_what_is_open_and_what_was_decided(spoiled: Settings) -> None:
+    with target(spoiled) as database:
+        causes = frames.causes(database)
+        assert dict(zip(causes.reason, causes.rule, strict=True)) == {
+            "orphan": "accept-orphan",
+            "key_not_storable": ESCAPE_KEYS,
+            "malformed_json": KEEP_UNREADABLE_JSON,
+        }
+        assert list(causes.rows) == [4, 3, BAD]
+        assert list(frames.causes(database, tables=["transaction_scores"], examples=2).examples.str.count(", ")) == [1]
+        waive(spoiled, [entry["_id"] for entry in Quarantine(database).entries(reason="orphan")], "a person")
+        decided = frames.decisions(database).set_index("table")
+        assert decided.loc["transaction_scores"].to_dict() == {"open": 0, "loaded": 0, "waived": 4, "gone": 0}
+        rows = frames.raw_rows(database, "investigation_states", limit=2)
+        assert len(rows) == 2
+        assert "a.b" in rows.row[0]

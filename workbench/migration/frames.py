@@ -12,8 +12,10 @@ from pymongo.errors import OperationFailure
 
 from workbench.migration.ledger import Ledger
 from workbench.migration.profile import profile
+from workbench.migration.quarantine import STATES, Quarantine
 from workbench.migration.results import TableResult
 from workbench.migration.tables import TABLES
+from workbench.migration.tables.columns import rule_for
 
 
 def accounts(results: Iterable[TableResult]) -> pd.DataFrame:
@@ -75,3 +77,40 @@ def _collection_bytes(database: Database[Any], name: str) -> float:
     except OperationFailure:
         return float("nan")
     return float(stats.get("storageSize", 0) + stats.get("totalIndexSize", 0)) or float(stats.get("size", "nan"))
+
+
+def causes(database: Database[Any], *, tables: Iterable[str] = (), examples: int = 3) -> pd.DataFrame:
+    """One row a cause of open entries: table, field, reason, rows, examples (keys), message, rule that accepts it."""
+    wanted = set(tables)
+    rows = [
+        {**cause, "examples": ", ".join(cause["examples"]), "rule": rule_for(cause["reason"])}
+        for cause in Quarantine(database).causes(examples=examples)
+        if not wanted or cause["table"] in wanted
+    ]
+    return pd.DataFrame(rows, columns=["table", "field", "reason", "rows", "examples", "message", "rule"])
+
+
+def decisions(database: Database[Any]) -> pd.DataFrame:
+    """One row a table with entries: how many are open, loaded, waived, gone."""
+    pipeline = [{"$group": {"_id": {"table": "$table", "state": "$state"}, "rows": {"$sum": 1}}}]
+    rows: dict[str, dict[str, Any]] = {}
+    for group in Quarantine(database).collection.aggregate(pipeline):
+        table = group["_id"]["table"]
+        rows.setdefault(table, {"table": table, **dict.fromkeys(STATES, 0)})[group["_id"]["state"]] = group["rows"]
+    return pd.DataFrame([rows[name] for name in TABLES if name in rows], columns=["table", *STATES])
+
+
+def raw_rows(database: Database[Any], table: str, *, limit: int = 5) -> pd.DataFrame:
+    """Columns of a table's first open rows as the source has them: key, reason, then the field that is bad."""
+    entries = Quarantine(database).entries(tables=[table])[:limit]
+    rows = [
+        {
+            "key": "/".join(entry["key"]),
+            "reason": entry["reason"],
+            "field": entry["field"],
+            "message": entry["message"],
+            "row": "; ".join(f"{name}={value}"[:120] for name, value in entry["row"].items() if value is not None),
+        }
+        for entry in entries
+    ]
+    return pd.DataFrame(rows, columns=["key", "reason", "field", "message", "row"])

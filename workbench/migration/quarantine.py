@@ -23,6 +23,7 @@ COLLECTION = "migration_quarantine"
 OPEN, LOADED, WAIVED, GONE = "open", "loaded", "waived", "gone"
 """Open: needs a decision. Loaded: mended and replayed. Waived: a person decided that the row stays behind. Gone: it
 is no longer in the source."""
+STATES = (OPEN, LOADED, WAIVED, GONE)
 UNLOADED = (OPEN, WAIVED)
 """States of rows that the ledger counts as quarantined."""
 _SHOWN_CHARACTERS = 20_000

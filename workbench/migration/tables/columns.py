@@ -37,7 +37,17 @@ RULES = {
     "accept-duplicate_after_normalisation": "names that differ only by white space or Unicode form are loaded",
 }
 """Rules by which rows can leave the quarantine without a change of the source; none of them loses anything."""
+_RULE_FOR = {
+    "key_not_storable": ESCAPE_KEYS,
+    **dict.fromkeys(("malformed_json", "duplicate_json_key"), KEEP_UNREADABLE_JSON),
+}
 _ESCAPES = str.maketrans({".": "\uff0e", "$": "\uff04"})
+
+
+def rule_for(reason: str) -> str:
+    """The rule that may let rows with this reason leave the quarantine, or an empty text."""
+    rule = _RULE_FOR.get(reason, f"accept-{reason}")
+    return rule if rule in RULES else ""
 
 
 class RowProblem(Exception):
