@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from workbench.migration.ledger import LEDGER, Counts, State
 from workbench.migration.quarantine import COLLECTION as QUARANTINE
-from workbench.migration.quarantine import OPEN, WAIVED
+from workbench.migration.quarantine import UNLOADED
 from workbench.verification.findings import Check, Findings
 
 SHOWN = 5
@@ -26,7 +26,7 @@ class Excluded:
 
 def excluded_rows(database: Database[Any], table: str) -> Excluded:
     """The rows in quarantine that were not loaded since. Memory: about 200 bytes a row."""
-    found = list(database[QUARANTINE].find({"table": table, "state": {"$in": [OPEN, WAIVED]}}, {"key": 1}))
+    found = list(database[QUARANTINE].find({"table": table, "state": {"$in": list(UNLOADED)}}, {"key": 1}))
     return Excluded(frozenset(entry["_id"].binary for entry in found), tuple(tuple(entry["key"]) for entry in found))
 
 
@@ -55,7 +55,7 @@ def compare_accounts(
             Check.LEDGER, "partitions are not done", key=partition["_id"], expected="done",
             found=str(partition.get("state")), count=1,
         )  # fmt: skip
-    quarantined = database[QUARANTINE].count_documents({"table": table, "state": {"$in": [OPEN, WAIVED]}})
+    quarantined = database[QUARANTINE].count_documents({"table": table, "state": {"$in": list(UNLOADED)}})
     sums: Mapping[str, tuple[int, int | None]] = {
         "rows read, against rows of the source": (total.read, rows),
         "rows quarantined, against the quarantine": (total.quarantined, quarantined),
