@@ -60,7 +60,7 @@ def test_a_good_setup_has_nothing_that_failed(settings: Settings) -> None:
 
 def test_an_emulator_is_recognised_and_its_leniency_named(settings: Settings) -> None:
     with connections.open_target(settings) as client:
-        emulated = "secantus" in client.admin.command("serverStatus")
+        emulated = "secantusVersion" in client.admin.command("buildInfo")
     found = by_name(check_setup(settings))
     assert ("emulator" in found["product and version"].evidence) is emulated
     assert ("updates of measurements" in found["time-series rules"].evidence) is emulated
@@ -143,8 +143,10 @@ def test_commands_that_a_small_tier_refuses_do_not_break_the_check(
     def refuse(subject: Any) -> Outcome:
         raise OperationFailure("getParameter is not allowed or the syntax is incorrect", code)
 
-    (found,) = _run("MongoDB", [Probe("refused", refuse)], None)
+    (found,) = _run("MongoDB", [Probe("refused", refuse, needed=True)], None)
     assert found.status is status
+    (seen,) = _run("MongoDB", [Probe("refused", refuse)], None)
+    assert seen.status is (Status.NOT_APPLICABLE if code == 13 else status)
 
 
 def test_privileges_are_compared_action_by_action(servers: Settings, settings: Settings) -> None:

@@ -70,7 +70,7 @@ def verify(
                 checks=frozenset(checks),
                 sample=sample,
                 seed=seed,
-                emulated="secantus" in client.admin.command("serverStatus"),
+                emulated="secantusVersion" in client.admin.command("buildInfo"),
                 on_progress=on_progress or (lambda table, read: None),
             )
             return _run(context, _chosen(tables), since_run, resume)

@@ -166,11 +166,11 @@ def _change_streams(target: Target) -> Outcome:
 
 
 CHECKS = (
-    Probe("canary writes", _canary),
-    Probe("transactions", _transaction),
-    Probe("validators", _validation),
-    Probe("time-series rules", _time_series),
-    Probe("vectors", _vectors),
+    Probe("canary writes", _canary, needed=True),
+    Probe("transactions", _transaction, needed=True),
+    Probe("validators", _validation, needed=True),
+    Probe("time-series rules", _time_series, needed=True),
+    Probe("vectors", _vectors, needed=True),
     Probe("change streams", _change_streams),
     Probe("performance", _performance),
 )

@@ -90,9 +90,9 @@ def _vector_search(target: Target) -> Outcome:
 
 
 CHECKS = (
-    Probe("collections and options", _collections),
-    Probe("indexes", _indexes),
+    Probe("collections and options", _collections, needed=True),
+    Probe("indexes", _indexes, needed=True),
     Probe("index builds", _index_builds),
-    Probe("time-series options", _time_series_options),
+    Probe("time-series options", _time_series_options, needed=True),
     Probe("vector search", _vector_search),
 )

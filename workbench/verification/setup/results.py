@@ -50,10 +50,15 @@ def not_applicable(evidence: str) -> Outcome:
 
 @dataclass(frozen=True)
 class Probe:
-    """A check that can be run: its name, and the function that looks."""
+    """A check that can be run: its name, and the function that looks.
+
+    Attributes:
+        needed: the work needs what the check does, so that a missing right is a failure, and not a gap in the view.
+    """
 
     name: str
     look: Callable[[Any], Outcome]
+    needed: bool = False
 
 
 @dataclass(frozen=True)

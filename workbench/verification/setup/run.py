@@ -72,6 +72,8 @@ def _outcome(probe: Probe, subject: Any) -> Outcome:
     except OperationFailure as error:
         if error.code in mongodb.UNSUPPORTED:
             return not_applicable(f"this deployment does not support it (code {error.code})")
+        if error.code in mongodb.FORBIDDEN and not probe.needed:
+            return not_applicable(f"the user may not look at it (code {error.code})")
         if error.code in mongodb.FORBIDDEN:
             return failed(f"the user may not do this (code {error.code})", "Grant readWrite and dbAdmin.")
         return failed(f"the server refused with code {error.code}", "See the server's log.")
