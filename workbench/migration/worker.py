@@ -124,7 +124,8 @@ def _attempt(job: Job) -> PartitionResult:
     settings, table = job.settings, TABLES[job.partition.table]
     with (
         extract.open_snapshot(settings, job.snapshot) as source,
-        connections.open_target(settings, bulk=True) as client,
+        # The driver must not send a batch twice by itself: a time series would keep both. We repeat the partition.
+        connections.open_target(settings, bulk=True, retryWrites=False) as client,
     ):
         if not job.dry_run:
             fence.enter(source, settings)
