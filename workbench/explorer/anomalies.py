@@ -73,7 +73,7 @@ async def read_overview(reader: Reader, tenant: str) -> AnomalyOverview:
 
 async def read_map(reader: Reader, tenant: str) -> tuple[Part, Part]:
     """At most `MAP_POINTS` anomalies on the plane of their principal axes, and the groups among them."""
-    ids, vectors = await reader.similarity.vectors(tenant, MAP_POINTS)
+    ids, vectors = await reader.to_end(reader.similarity.vectors(tenant, MAP_POINTS))
     question = Question(
         anomaly_events.COLLECTION,
         (tenant,),

@@ -50,11 +50,8 @@ class ExplorerModel:
         return self._loop.submit(coroutine)
 
     def close(self) -> None:
-        """Close the client and end the loop."""
-        if self._reader is not None:
-            self.run(self._reader.close())
-            self._reader = None
-        self._loop.close()
+        """Cancel what is asked, close the client, and end the loop."""
+        self._loop.close(self._close_reader)
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +135,12 @@ class ExplorerModel:
 
     async def warm_up(self, tenant: str) -> None:
         """Read the tenant's vectors, so that the first search does not wait for them."""
-        await self._ask().similarity.vectors(tenant)
+        reader = self._ask()
+        await reader.to_end(reader.similarity.vectors(tenant))
+
+    async def _close_reader(self) -> None:
+        if self._reader is not None:
+            await self._reader.close()
 
     def _ask(self) -> Reader:
         """The reader, made on the loop that will use it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pymongo
 from pymongo.errors import PyMongoError
@@ -18,6 +20,9 @@ COUNT_CAP = 10_000
 """Counting stops here: "about 10,000 or more" is all that a reader of pages needs."""
 QUESTION_SECONDS = 10.0
 COUNT_SECONDS = 2.5
+CLOSE_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -33,6 +38,7 @@ class Reader:
         self._settings = settings
         self._similarity: SimilaritySearch | None = None
         self._answers = False
+        self._running: set[asyncio.Future[Any]] = set()
 
     @property
     def similarity(self) -> SimilaritySearch:
@@ -47,6 +53,24 @@ class Reader:
         Raises:
             TargetUnavailable: the target cannot be reached, refuses, or needs more than `QUESTION_SECONDS`.
         """
+        return await self.to_end(self._rows(question))
+
+    async def to_end(self, operation: Coroutine[Any, Any, T]) -> T:
+        """What an operation returns. Who is cancelled while waiting leaves at once; the operation goes on to its end.
+
+        A driver operation that is cancelled gives up its connection, and leaks it where it was just being opened.
+        """
+        task = asyncio.ensure_future(operation)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here where nobody waits for it any more
+
+    async def _rows(self, question: Question) -> list[Json]:
         collection = self._database[question.collection.name]
         await self._connect()
         try:
@@ -62,6 +86,9 @@ class Reader:
 
     async def count(self, question: Question) -> int | None:
         """How many documents the question's filter leaves, at most `COUNT_CAP`; None where counting took too long."""
+        return await self.to_end(self._count(question))
+
+    async def _count(self, question: Question) -> int | None:
         collection = self._database[question.collection.name]
         await self._connect()
         try:
@@ -74,6 +101,9 @@ class Reader:
 
     async def tenants(self) -> dict[str, list[str]]:
         """Which tenants there are: of investigations, and of the tables of tools and playbooks."""
+        return await self.to_end(self._tenants())
+
+    async def _tenants(self) -> dict[str, list[str]]:
         await self._connect()
         try:
             return {
@@ -95,5 +125,7 @@ class Reader:
         self._answers = True
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the client, when what still runs has ended or `CLOSE_SECONDS` have passed."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
         await self._client.close()

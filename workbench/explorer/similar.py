@@ -32,7 +32,7 @@ async def neighbours(
     Raises:
         NotFound: the tenant has no such anomaly.
     """
-    found = await reader.similarity.to_event(tenant, anomaly_id, limit=limit, severity=severity)
+    found = await reader.to_end(reader.similarity.to_event(tenant, anomaly_id, limit=limit, severity=severity))
     return hits_part(tenant, found.hits, "Similar anomalies", _how(found))
 
 
@@ -45,7 +45,7 @@ async def similar_parts(
     how = "No anomaly is linked to it, so there is nothing to compare."
     search = reader.similarity
     for found in await asyncio.gather(
-        *(search.to_event(tenant, seed["anomaly_id"], limit=HITS_A_SEED) for seed in seeds)
+        *(reader.to_end(search.to_event(tenant, seed["anomaly_id"], limit=HITS_A_SEED)) for seed in seeds)
     ):
         how = _how(found)
         for hit in found.hits:

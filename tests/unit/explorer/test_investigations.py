@@ -12,6 +12,8 @@ from bson import ObjectId
 from workbench.errors import InvalidInput
 from workbench.explorer.investigations import InvestigationFilter, InvestigationPage, _beyond
 from workbench.explorer.part import Part
+from workbench.models.investigations import Investigation
+from workbench.repositories.literals import between
 
 
 def conditions(**values: Any) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def test_all_filters_together() -> None:
         "user_id": "u",
         "status": "ERROR",
         "lifecycle_stage": "SETTINGS",
-        "updated_at": {"$gte": datetime(2026, 1, 1, tzinfo=UTC), "$lt": datetime(2026, 2, 1, tzinfo=UTC)},
+        **between(Investigation, "updated_at", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)),
         "results.risk_score": {"$gte": 0.5},
     }
 

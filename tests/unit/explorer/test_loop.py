@@ -49,3 +49,27 @@ def test_closing_cancels_what_runs_and_ends_the_thread(loop: OwnedLoop) -> None:
         future.result(1)
     assert "test-loop" not in {thread.name for thread in threading.enumerate()}
     loop.close()
+
+
+def test_what_is_cancelled_before_it_began_leaves_no_warning(loop: OwnedLoop) -> None:
+    for _ in range(50):
+        loop.submit(where()).cancel()
+    loop.close()
+
+
+def test_closing_cancels_our_own_first_and_then_runs_what_comes_last(loop: OwnedLoop) -> None:
+    order: list[str] = []
+
+    async def ours() -> None:
+        try:
+            await forever()
+        finally:
+            order.append("ours")
+
+    async def last() -> None:
+        order.append("last")
+
+    loop.submit(ours())
+    time.sleep(0.05)
+    loop.close(last)
+    assert order == ["ours", "last"]
