@@ -94,7 +94,11 @@ def replay(
     _require_known("table", names, TABLES)
     _require_known("rule", accept, RULES)
     report = on_progress or (lambda table, done, total: None)
-    with extract.open_snapshot(settings, None) as source, connections.open_target(settings, bulk=True) as client:
+    with (
+        extract.open_snapshot(settings, None) as source,
+        # As in the worker: a time series would keep a batch that the driver sends twice.
+        connections.open_target(settings, bulk=True, retryWrites=False) as client,
+    ):
         fence.claim(source, settings, lambda note: None)
         try:
             database = client[settings.mongodb_database]
