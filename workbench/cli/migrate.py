@@ -63,6 +63,7 @@ def _print_budget(settings: Settings, names: list[str] | None) -> None:
     from workbench.migration.tables import chosen_tables
 
     chosen = chosen_tables(names)
+    connections.open_target(settings).close()  # before a long scan: can the target be reached at all?
     with connections.open_source(settings) as source:
         budget = loss_budget(source, settings, chosen)
     typer.echo("Budget of loss: values that BSON holds only in part. Their rest is kept beside the document.")

@@ -126,6 +126,11 @@ def require_columns(connection: psycopg.Connection[Any], settings: Settings, tab
     )
     found = {row[0] for row in rows}
     known = {column.name for column in table.columns}
+    if not found:
+        raise LossError(
+            f"The source has no table {table.name} in the schema {settings.source_schema}.",
+            todo="Check WORKBENCH_DATABASE_URL and WORKBENCH_SOURCE_SCHEMA.",
+        )
     if found - known:
         raise LossError(
             f"{table.name}: no rule says what becomes of the column {', '.join(sorted(found - known))}.",
