@@ -90,7 +90,7 @@ def test_a_row_and_its_document_agree(table: str) -> None:
         {
             "created_at": instants,
             "window_start": instants,
-            "observed": st.decimals(allow_nan=True, allow_infinity=True),
+            "observed": st.decimals(allow_nan=False) | st.just(Decimal("NaN")),  # PostgreSQL's NaN has no sign
             "expected": st.decimals(places=40, min_value=-(10**30), max_value=10**30),
             "score": st.floats(0, 1e300),
             "metric": st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
