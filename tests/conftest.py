@@ -7,6 +7,7 @@ database and its own empty target database. Both are dropped afterwards.
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,12 @@ from workbench.settings import Settings
 
 LISTENER = StrictMongoDB()
 pymongo.monitoring.register(LISTENER)
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests interrupt hear Ctrl-C, also where a shell runs pytest in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

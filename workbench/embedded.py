@@ -38,6 +38,10 @@ SOURCE_DATABASE = "platform"
 _USER = "workbench"
 _START_SECONDS = 60
 _LOG_TAIL_LINES = 15
+_ROOMY_OPLOG = ("--oplog-max-entries", "2000000")
+"""The embedded MongoDB trims a full oplog at every write, which takes a third of an insert; an hour ends it anyway."""
+_WITHOUT_RETRIES = "retryWrites=false"
+"""It walks up to 10,000 records of retryable writes twice at each further one: a millisecond, for a local socket."""
 _launched: list[subprocess.Popen[bytes]] = []
 """Servers outlive the code that started them; a handle that is dropped before its process would warn."""
 
@@ -236,7 +240,7 @@ def _launch_mongodb(data_dir: Path, state: dict[str, Any], *flags: str) -> subpr
     command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(state["mongodb_port"])]
     with (data_dir / "mongodb.log").open("ab") as log:
         process = subprocess.Popen(
-            [*command, "--storage-path", str(storage), "--log-level", "WARNING", *flags],
+            [*command, "--storage-path", str(storage), "--log-level", "WARNING", *_ROOMY_OPLOG, *flags],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -272,7 +276,7 @@ def _mongodb_client(state: dict[str, Any]) -> pymongo.MongoClient[dict[str, Any]
 def _mongodb_uri(state: dict[str, Any]) -> str:
     password = state.get("mongodb_password")
     user = f"{_USER}:{quote(password, safe='')}@" if password else ""
-    return f"mongodb://{user}127.0.0.1:{state['mongodb_port']}/?directConnection=true"
+    return f"mongodb://{user}127.0.0.1:{state['mongodb_port']}/?directConnection=true&{_WITHOUT_RETRIES}"
 
 
 def _mongodb_storage(data_dir: Path) -> Path:
