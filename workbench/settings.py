@@ -96,7 +96,7 @@ class Settings(BaseSettings):
 
     # The migration
     batch_rows: int = Field(2_000, ge=1, le=100_000, description="documents in one insert")
-    partition_rows: int = Field(20_000, ge=100, le=10_000_000, description="rows in one partition")
+    partition_rows: int = Field(100_000, ge=100, le=10_000_000, description="rows in one partition")
     workers: int = Field(
         default_factory=lambda: max(1, min(8, os.cpu_count() or 1)), ge=1, le=256, description="worker processes"
     )

@@ -10,6 +10,7 @@ import bson
 from bson import CodecOptions, ObjectId
 from bson.binary import UuidRepresentation
 
+from workbench.migration.flat import flat_table
 from workbench.migration.tables.columns import Fields, RowProblem, Rules
 from workbench.migration.tables.table import Row, Table
 from workbench.models.document import Document
@@ -21,11 +22,15 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepr
 
 
 class Encoded(NamedTuple):
-    """One validated document: its `_id`, its BSON, and the row it came from."""
+    """One validated document as BSON, and the row it came from."""
 
-    id: ObjectId
     raw: bytes
     row: Row
+
+    @property
+    def id(self) -> ObjectId:
+        """The document's `_id`, its first field: 4 bytes of length and 5 of type and name stand before it."""
+        return ObjectId(self.raw[9:21])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,19 @@ def build_batch(
     table: Table, rows: Sequence[Row], embedder: Embedder | None, rules: Rules = frozenset()
 ) -> tuple[list[Encoded], list[Rejected]]:
     """The documents of a batch, and the rows without one. Every document passed its model."""
+    flat = flat_table(table.name)
+    if flat is None or not rows:
+        return build_row_by_row(table, rows, embedder, rules)
+    raws, done, left = flat.encode(rows)
+    encoded, rejected = build_row_by_row(table, left, embedder, rules)
+    encoded += map(Encoded, raws, done)
+    return encoded, rejected
+
+
+def build_row_by_row(
+    table: Table, rows: Sequence[Row], embedder: Embedder | None, rules: Rules = frozenset()
+) -> tuple[list[Encoded], list[Rejected]]:
+    """The same for any table, and for rows of which anything is unusual."""
     rejected: list[Rejected] = []
     documents: Iterable[tuple[Row, Document]] = _validated(table, rows, rules, rejected)
     if embedder is not None and table.collection.vector:
@@ -48,13 +66,10 @@ def build_batch(
     limit = MAX_MEASUREMENT_BYTES if table.collection.kind is Kind.TIME_SERIES else MAX_DOCUMENT_BYTES
     encoded: list[Encoded] = []
     for row, document in documents:
-        fields = document.to_bson()
         try:
-            raw = _encode(fields, limit)
+            encoded.append(Encoded(_encode(document.to_bson(), limit), row))
         except RowProblem as problem:
             rejected.append(_rejected(row, problem))
-        else:
-            encoded.append(Encoded(fields["_id"], raw, row))
     return encoded, rejected
 
 

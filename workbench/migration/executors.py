@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ from workbench.settings import Settings
 
 def local_processes(settings: Settings) -> Executor:
     """`settings.workers` spawned processes: encoding holds the interpreter lock, and clients do not survive fork."""
-    return ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn"), initializer=_follow_driver)
+    return ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn"), initializer=_prepare_worker)
 
 
 def this_process(settings: Settings) -> Executor:
@@ -51,6 +52,20 @@ def chosen(scheduler: str = "") -> tuple[Callable[[Settings], Executor], str]:
         return local_processes, "Running in worker processes of this machine."
     factory, dashboard = dask_cluster(scheduler)
     return factory, f"Running on the Dask cluster at {scheduler}; dashboard: {dashboard}"
+
+
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+
+
+def _prepare_worker() -> None:
+    """Make a process that builds documents and nothing else.
+
+    Its objects form no cycles and go away with their batch; looking for cycles every 700 of them takes a fifth of the
+    time of a flat table.
+    """
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    _follow_driver()
 
 
 def _follow_driver() -> None:

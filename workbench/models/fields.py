@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import repeat
 from typing import Annotated, Any, NamedTuple
 
 from bson import ObjectId
@@ -29,8 +30,17 @@ def derive_id(table: str, *key: str) -> ObjectId:
     The same row gets the same `_id` in every run, on every machine, and also when a service creates the document.
     Lengths are part of the hash, so that no two keys share one text.
     """
-    text = "\0".join([table, *[f"{len(part)}:{part}" for part in key]])
-    return ObjectId(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest())
+    return ObjectId(_digest((table, *[f"{len(part)}:{part}" for part in key])))
+
+
+def derive_ids(table: str, columns: Sequence[Sequence[str]]) -> Iterator[bytes]:
+    """The bytes of `derive_id` for many rows, given the columns of their primary key."""
+    parts = [[f"{len(part)}:{part}" for part in column] for column in columns]
+    return map(_digest, zip(repeat(table), *parts))
+
+
+def _digest(parts: Sequence[str]) -> bytes:
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
 def utc_now() -> datetime:

@@ -23,8 +23,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INFINITY = 2**63 - 1
 """PostgreSQL's binary form of the timestamp 'infinity'."""
 MINUS_INFINITY = -(2**63)
-_FIRST_MICROS = -62_135_596_800_000_000  # 0001-01-01
-_LAST_MICROS = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999
+FIRST_MICROS = -62_135_596_800_000_000  # 0001-01-01
+LAST_MICROS = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999; a BSON date beyond cannot become a datetime
 _DECIMAL128 = create_decimal128_context()
 Fields = dict[str, Any]
 Rules = frozenset[str]
@@ -186,7 +186,7 @@ class Instant(Column):
         if value is None:
             self._put(None, fields)
             return
-        if not _FIRST_MICROS <= value <= _LAST_MICROS:
+        if not FIRST_MICROS <= value <= LAST_MICROS:
             notes.exact[self.path] = _outlying(value)
             self._put(None, fields)
             return

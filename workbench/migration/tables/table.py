@@ -55,6 +55,7 @@ class Table:
         collection: where its rows go; it also names the table.
         key: the columns of the primary key, in the order of the collection's natural key.
         columns: every column of the table.
+        selected: what `select` returns, without the broken rule: the columns, the extras, a derived tenant.
         user: SQL for the row's user, for the tenancy rule `user`; empty if the table has a tenant of its own
             or no user (then the constant tenant).
         time_column: the column by which a time series is cut into partitions.
@@ -70,6 +71,7 @@ class Table:
     extras: tuple[Extra, ...] = ()
     checks: tuple[Check, ...] = ()
     derive: Callable[[Fields], None] | None = None
+    selected: tuple[Column, ...] = field(init=False, repr=False)
     _parents: tuple[str, ...] = field(init=False, repr=False)
     _copied: tuple[tuple[int, str], ...] = field(init=False, repr=False)
     _loaded: tuple[tuple[int, Load], ...] = field(init=False, repr=False)
@@ -82,6 +84,7 @@ class Table:
         copied = {index: column.path for index, column in enumerate(columns) if column.is_copied}
         loaded = {index: column.load for index, column in enumerate(columns) if index not in copied}
         parents = dict.fromkeys(column.path.split(".")[0] for column in columns if "." in column.path)
+        object.__setattr__(self, "selected", tuple(columns))
         object.__setattr__(self, "_parents", tuple(parents))
         object.__setattr__(self, "_copied", tuple(copied.items()))
         object.__setattr__(self, "_loaded", tuple(loaded.items()))
