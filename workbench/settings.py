@@ -98,7 +98,11 @@ class Settings(BaseSettings):
     batch_rows: int = Field(2_000, ge=1, le=100_000, description="documents in one insert")
     partition_rows: int = Field(100_000, ge=100, le=10_000_000, description="rows in one partition")
     workers: int = Field(
-        default_factory=lambda: max(1, min(8, os.cpu_count() or 1)), ge=1, le=256, description="worker processes"
+        # one more than cores: each waits for its servers now and then
+        default_factory=lambda: min(8, (os.cpu_count() or 1) + 1),
+        ge=1,
+        le=256,
+        description="worker processes",
     )
     max_attempts: int = Field(5, ge=1, le=100, description="attempts at a batch on transient errors")
 
