@@ -2,7 +2,7 @@
 
 Everything happens in scratch databases of both servers, which are dropped at the end: `WORKBENCH_DATABASE_URL` and
 `WORKBENCH_MONGODB_URI` say which servers are measured, never which data. Stages that are compared run in turn, so
-that both meet the same state of the machine; a ratio is the median over the rounds.
+that both meet the same state of the machine, forwards and backwards; a ratio is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _COPY, _ENCODE = "COPY out of PostgreSQL, binary", "encode: rows to validated BS
 _INSERT, _MIGRATE, _BAD = "insert of encoded documents", "migration", "migration with 1 % bad rows"
 _UPSERT, _REPAIR = "upsert of encoded documents, half are there", "migration, half are there"
 _AGAIN, _CHANGED = "migration again, nothing changed", "migration again, one row changed"
+_SCRIPT = "plain script"
 _PEER, _OURS, _LARGE = "plain script into the sink", "migration into the sink", "migration of many rows into the sink"
 
 
@@ -159,10 +160,15 @@ class _Run:
             folder = Path(name)
             self._measure(_COPY, stages.copy_out, clean, self.tables)
             self._measure(_ENCODE, stages.encode, clean, self.tables, folder)
-            for _ in range(self.rounds):
-                self._measure(_INSERT, stages.insert_encoded, clean, self.tables, folder)
-                self._measure(_BAD, stages.migration, dirty, self.tables)
-                self._measure(_MIGRATE, stages.migration, clean, self.tables)
+            compared: list[Callable[[], Measurement]] = [
+                lambda: self._measure(_SCRIPT, stages.plain_script, clean, self.tables),
+                lambda: self._measure(_INSERT, stages.insert_encoded, clean, self.tables, folder),
+                lambda: self._measure(_BAD, stages.migration, dirty, self.tables),
+                lambda: self._measure(_MIGRATE, stages.migration, clean, self.tables),
+            ]
+            for left in range(self.rounds, 0, -1):  # the last round goes forwards: what it migrated is used below
+                for stage in compared if left % 2 else reversed(compared):
+                    stage()
             self._measure(_AGAIN, stages.migration, clean, self.tables, fresh=False)
             _change_one_row(clean, self.tables[0])
             changed = self._measure(_CHANGED, stages.migration, clean, self.tables, fresh=False)

@@ -249,7 +249,7 @@ def _upsert_file(settings: Settings, collection: str, path: Path) -> int:
 
 def _write_file(settings: Settings, collection: str, path: Path, write: Callable[[Any, Any], object]) -> int:
     written = 0
-    with open_target(settings, bulk=True) as client:
+    with open_target(settings, bulk=True, retryWrites=False) as client:  # as the migration does
         documents = _documents(path)
         while batch := list(islice(documents, settings.batch_rows)):
             write(client[settings.mongodb_database][collection], batch)
