@@ -9,6 +9,7 @@ The packages are the extra `[embedded]`. SecantusDB is GPL-2.0 and is therefore 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import importlib.util
@@ -44,6 +45,7 @@ _WITHOUT_RETRIES = "retryWrites=false"
 """It walks up to 10,000 records of retryable writes twice at each further one: a millisecond, for a local socket."""
 _launched: list[subprocess.Popen[bytes]] = []
 """Servers outlive the code that started them; a handle that is dropped before its process would warn."""
+atexit.register(lambda: [process.poll() for process in _launched])  # those that somebody else ended meanwhile
 
 
 @dataclass(frozen=True)
