@@ -78,6 +78,8 @@ def open_target(settings: Settings, *, bulk: bool = False, **options: Any) -> Mo
         bulk: use `bulk_timeout_seconds` instead of `operation_timeout_seconds`.
         options: further client options, for example `event_listeners`.
 
+    Reads go to the primary: a lagging member would make locking, the ledger and the verification err.
+
     Raises:
         ConfigurationError: the URI or an option is malformed.
         TargetUnavailable: no server can be reached, or it refuses the user.
@@ -117,7 +119,6 @@ def _options(settings: Settings, bulk: bool) -> dict[str, Any]:
         "connectTimeoutMS": int(settings.connect_timeout_seconds * 1000),
         "timeoutMS": int(seconds * 1000),
         "w": int(concern) if concern.isdigit() else concern,
-        "readPreference": settings.read_preference,
     }
     if settings.compressors:
         options["compressors"] = settings.compressors
@@ -141,6 +142,12 @@ def _opening() -> Iterator[None]:
         raise translate_target_error(error) from None
 
 
+def translate_source_error(error: psycopg.Error) -> WorkbenchError:
+    """The workbench's error for a driver's, without the rows that its details quote."""
+    what = error.diag.message_primary or (str(error).splitlines() or [""])[0]
+    return SourceUnavailable(f"PostgreSQL refused or ended the work ({type(error).__name__}): {what[:300]}.")
+
+
 def translate_target_error(error: errors.PyMongoError) -> WorkbenchError:
     """The workbench's error for a driver's, without documents or URIs in its message."""
     code = getattr(error, "code", None)
@@ -157,7 +164,7 @@ def translate_target_error(error: errors.PyMongoError) -> WorkbenchError:
 
 
 def _first_line(error: errors.PyMongoError) -> str:
-    return re.split(r", full error|, Timeout:| \(configured|\n", str(error), maxsplit=1)[0][:300]
+    return re.split(r", full error|, Timeout:| \(configured| dup key:|\n", str(error), maxsplit=1)[0][:300]
 
 
 def is_transient(error: BaseException) -> bool:

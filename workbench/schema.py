@@ -28,10 +28,17 @@ SEARCH_UNAVAILABLE = {31082, 115, 59, 40324}
 """SearchNotEnabled, CommandNotSupported (SecantusDB), CommandNotFound, unknown stage: no vector search here."""
 
 
+_VALIDATION_DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
+"""A server need not report options that have their default."""
+
+
 class Phase(StrEnum):
-    """What a plan is for."""
+    """What a plan is for: each phase includes those before it."""
 
     LOAD = "load"
+    """Before a bulk load: collections, and the unique indexes that find duplicates."""
+    PROVE = "prove"
+    """After it: everything but the retention, which would delete history before it is verified."""
     SERVE = "serve"
 
 
@@ -109,12 +116,14 @@ def plan(
         index_steps, index_conflicts = _plan_indexes(database, spec, phase, exists=info is not None)
         steps += index_steps
         conflicts += index_conflicts
-        if phase is Phase.SERVE:
-            steps += _plan_options(spec, settings, info)
+        if phase is not Phase.LOAD:
+            if spec.time_series is None or phase is Phase.SERVE:
+                steps += _plan_options(spec, settings, info)
             if spec.vector:
-                steps_of_search, note = _plan_vector(database, spec, spec.vector, settings, exists=info is not None)
-                steps += steps_of_search
-                notes += note
+                found = _plan_vector(database, spec, spec.vector, settings, exists=info is not None)
+                steps += found.steps
+                conflicts += found.conflicts
+                notes += found.notes
     return Plan(tuple(steps), tuple(conflicts), tuple(notes))
 
 
@@ -215,16 +224,23 @@ def _plan_indexes(
 def _plan_options(spec: Collection, settings: Settings, info: Mapping[str, Any] | None) -> list[Step]:
     present = info["options"] if info else {}
     if spec.time_series:  # time series take no validator; their documents are validated by the models only
-        seconds = settings.retention_days * 86_400
-        if seconds and present.get("expireAfterSeconds") != seconds:
-            retention = {"expireAfterSeconds": seconds}
-            return [Step(Action.SET_RETENTION, spec.name, f"{settings.retention_days} days", "retention", retention)]
+        return _plan_retention(spec, settings.retention_days, present.get("expireAfterSeconds"))
+    options = {
+        "validator": {"$jsonSchema": json_schema(spec)},
+        "validationLevel": "strict",
+        "validationAction": "error",
+    }
+    if {**_VALIDATION_DEFAULTS, **present} == {**_VALIDATION_DEFAULTS, **present, **options}:
         return []
-    validator = {"$jsonSchema": json_schema(spec)}
-    if present.get("validator") == validator:
-        return []
-    options = {"validator": validator, "validationLevel": "strict", "validationAction": "error"}
     return [Step(Action.SET_VALIDATOR, spec.name, "", f"from the model {spec.document.__name__}", options)]
+
+
+def _plan_retention(spec: Collection, days: int, present: Any) -> list[Step]:
+    seconds = days * 86_400
+    if seconds == int(present or 0):
+        return []
+    retention = {"expireAfterSeconds": seconds or "off"}
+    return [Step(Action.SET_RETENTION, spec.name, f"{days} days" if days else "none", "retention", retention)]
 
 
 def vector_definition(index: VectorIndex, settings: Settings) -> dict[str, Any]:
@@ -240,7 +256,7 @@ def vector_definition(index: VectorIndex, settings: Settings) -> dict[str, Any]:
 
 def _plan_vector(
     database: Database[Any], spec: Collection, vector: VectorIndex, settings: Settings, *, exists: bool
-) -> tuple[list[Step], list[str]]:
+) -> Plan:
     """A search index can only be asked about on a collection that exists, so its step may need a second plan."""
     name = settings.vector_index
     try:
@@ -249,9 +265,23 @@ def _plan_vector(
     except OperationFailure as error:
         if error.code in SEARCH_UNAVAILABLE:
             note = f"{spec.name}: this deployment has no vector search; similar documents are found by exact search."
-            return [], [note]
+            return Plan((), (), (note,))
         raise
+    definition = vector_definition(vector, settings)
     if present:
-        return [], []
-    options = {"definition": vector_definition(vector, settings), "name": name, "type": "vectorSearch"}
-    return [Step(Action.CREATE_VECTOR_INDEX, spec.name, name, "similar anomalies", options)], []
+        return Plan((), tuple(_vector_conflicts(spec, name, definition, present[0].get("latestDefinition") or {})))
+    options = {"definition": definition, "name": name, "type": "vectorSearch"}
+    return Plan((Step(Action.CREATE_VECTOR_INDEX, spec.name, name, "similar anomalies", options),))
+
+
+def _vector_conflicts(
+    spec: Collection, name: str, expected: Mapping[str, Any], found: Mapping[str, Any]
+) -> list[Conflict]:
+    """Fields of the definition that the server has otherwise; it may report further options of its own."""
+    fields = {field.get("path"): field for field in found.get("fields", ())}
+    todo = f"Drop it (db.{spec.name}.dropSearchIndex) and apply again, or change the setting."
+    return [
+        Conflict(spec.name, f"vector index {name}", str(wanted), str(fields.get(wanted["path"], "no such field")), todo)
+        for wanted in expected["fields"]
+        if not wanted.items() <= fields.get(wanted["path"], {}).items()
+    ]

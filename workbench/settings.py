@@ -8,12 +8,17 @@ without the prefix as well. A URI that is not set means: the embedded server und
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
+import re
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
+from dotenv.parser import parse_stream
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +27,10 @@ from workbench.errors import ConfigurationError
 
 PREFIX = "WORKBENCH_"
 ENV_FILE = ".env"
+_NO_SETTINGS = ("WORKBENCH_PROGRESS", "WORKBENCH_RUN_DIR", "WORKBENCH_FAULT")
+"""Variables by which our own processes speak to each other."""
+_PASSWORDS = (re.compile(r"://[^:/?]*:(.*)@"), re.compile(r"://[^:/?]*:([^@]*)@"), re.compile(r"[?&]password=([^&]*)"))
+"""Where a URI may hold a password, also one whose special characters were not percent-encoded."""
 
 
 class TenancyRule(StrEnum):
@@ -91,7 +100,7 @@ class Settings(BaseSettings):
         "majority", description="majority, or a number of members from 1 to 99"
     )
     read_preference: Literal["primary", "primaryPreferred", "secondaryPreferred", "nearest"] = Field(
-        "primary", description="where interactive reads go"
+        "primary", description="where the explorer reads; everything else reads the primary"
     )
 
     # The migration
@@ -157,11 +166,9 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """The secret values themselves, for the scrubbing of reports. Never log them."""
-        from urllib.parse import unquote, urlsplit
-
         uris = [uri.get_secret_value() for uri in (self.database_url, self.mongodb_uri) if uri]
-        passwords = [urlsplit(uri).password for uri in uris]
-        return tuple(uris + [unquote(password) for password in passwords if password])
+        found = [password for uri in uris for pattern in _PASSWORDS for password in pattern.findall(uri)]
+        return tuple(dict.fromkeys([*uris, *found, *map(unquote, found)]))
 
 
 def project_root() -> Path:
@@ -196,6 +203,8 @@ def load_settings(**overrides: Any) -> Settings:
     """
     env_file = project_root() / ENV_FILE
     _check_env_file(env_file)
+    for name in os.environ:
+        _check_name(name, "Environment")
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(_env_file=env_file, **given)
@@ -219,23 +228,29 @@ def _check_env_file(path: Path) -> None:
     """Refuse lines that python-dotenv would skip in silence, and names with our prefix that mean nothing."""
     if not path.is_file():
         return
-    known = {name for field in Settings.model_fields for name in environment_names(field)}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path} is not UTF-8 text.", todo="Write it anew from .env.example.") from None
-    for number, line in enumerate(lines, 1):
-        text = line.strip().removeprefix("export ")
-        if not text or text.startswith("#"):
-            continue
-        name, equals, _ = text.partition("=")
-        name = name.strip()
-        if not equals or not name.replace("_", "").isalnum():
-            raise ConfigurationError(f"{path}, line {number}: expected NAME=value.", todo="Mend or remove the line.")
-        if name.startswith(PREFIX) and name not in known:
+    for binding in parse_stream(StringIO(text)):
+        where = f"{path}, line {binding.original.line}"
+        comment = binding.key is None and not binding.error
+        if not comment and (binding.error or binding.value is None):
+            shown = (binding.key or binding.original.string.strip().partition("=")[0])[:60]
             raise ConfigurationError(
-                f"{path}, line {number}: {name} is not a setting.", todo="See .env.example for their names."
+                f"{where}: expected NAME=value with closed quotes, found something else at {shown!r}.",
+                todo="Mend or remove the line.",
             )
+        if binding.key:
+            _check_name(binding.key, where)
+
+
+def _check_name(name: str, where: str) -> None:
+    known = [*_NO_SETTINGS, *(variable for field in Settings.model_fields for variable in environment_names(field))]
+    if name.startswith(PREFIX) and name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {nearest[0]}?" if nearest else ""
+        raise ConfigurationError(f"{where}: {name} is not a setting.{meant}", todo="See .env.example for their names.")
 
 
 def env_example() -> str:
@@ -247,7 +262,7 @@ def env_example() -> str:
     for name, info in Settings.model_fields.items():
         default = info.default
         if default is PydanticUndefined:
-            shown = "the number of cores, at most 8"
+            shown = "one more than the number of cores, at most 8"
         elif default is None:
             shown = ""
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench import connections
 from workbench.settings import Settings
 
 WORKBENCH = str(Path(sys.executable).with_name("workbench"))
@@ -90,6 +91,25 @@ def test_a_source_without_the_tables(project: Path, empty_settings: Settings) ->
     done = run("migrate", cwd=project, settings=empty_settings)
     assert done.returncode in (1, 2, 3)
     assert "investigation_states" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_refusal_of_mongodb_is_one_message_without_documents(project: Path, empty_settings: Settings) -> None:
+    twice = {"tenant_id": "t", "user_id": "u", "name": "planted name"}
+    with connections.open_target(empty_settings) as client:
+        client[empty_settings.mongodb_database]["templates"].insert_many([dict(twice), dict(twice)])
+    done = run("schema", cwd=project, settings=empty_settings)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: MongoDB refused a command (11000")
+    assert "planted name" not in done.stderr
+
+
+def test_a_refusal_of_postgresql_is_one_message(project: Path, empty_settings: Settings) -> None:
+    with connections.open_source(empty_settings, autocommit=True) as source:
+        source.execute("CREATE TYPE investigation_states AS ENUM ('in the way')")
+    done = run("sample", cwd=project, settings=empty_settings)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("error: PostgreSQL refused")
     assert "Traceback" not in done.stderr
 
 

@@ -87,3 +87,41 @@ def test_retention_is_set_on_time_series_only_when_asked(target: tuple[Settings,
     }
     # The embedded server accepts the change but does not report it, so only a real one shows that it is planned once.
     assert len(schema.apply(database, schema.plan(database, keep))) == 2
+
+
+@pytest.mark.parametrize(
+    ("days", "present", "planned"), [(0, None, None), (0, 86_400, "off"), (2, 86_400, 172_800), (1, 86_400, None)]
+)
+def test_a_changed_retention_is_planned_and_so_is_none(days: int, present: int | None, planned: Any) -> None:
+    steps = schema._plan_retention(COLLECTIONS["audit_log"], days, present)
+    assert [step.options["expireAfterSeconds"] for step in steps] == ([] if planned is None else [planned])
+
+
+def test_before_the_proof_nothing_may_delete_history(target: tuple[Settings, Database[Any]]) -> None:
+    settings, database = target
+    keep = settings.model_copy(update={"retention_days": 400})
+    steps = schema.plan(database, keep, phase=schema.Phase.PROVE).steps
+    actions = {step.action for step in steps}
+    assert schema.Action.SET_VALIDATOR in actions
+    assert schema.Action.SET_RETENTION not in actions
+
+
+def test_a_validator_that_only_warns_is_set_anew(target: tuple[Settings, Database[Any]]) -> None:
+    settings, database = target
+    schema.apply(database, schema.plan(database, settings))
+    database.command("collMod", "templates", validationAction="warn")
+    assert [(step.action, step.collection) for step in schema.plan(database, settings).steps] == [
+        (schema.Action.SET_VALIDATOR, "templates")
+    ]
+
+
+def test_a_vector_index_of_another_definition_is_a_conflict() -> None:
+    spec = COLLECTIONS["anomaly_events"]
+    assert spec.vector
+    expected = schema.vector_definition(spec.vector, Settings(_env_file=None))
+    assert schema._vector_conflicts(spec, "v", expected, {**expected, "more": 1}) == []
+    other = {"fields": [{**expected["fields"][0], "numDimensions": 768}, *expected["fields"][2:]]}
+    conflicts = schema._vector_conflicts(spec, "v", expected, other)
+    assert len(conflicts) == 2
+    assert "768" in conflicts[0].found
+    assert conflicts[1].found == "no such field"

@@ -68,6 +68,7 @@ def test_one_message_names_every_wrong_variable_and_hides_secrets(monkeypatch: p
         ("WORKBENCH_WORKERS 3\n", "line 1: expected NAME=value"),
         ("# fine\nWORKBENCH_WORKRES=3\n", "line 2: WORKBENCH_WORKRES is not a setting"),
         ("'quoted=1\n", "line 1: expected NAME=value"),
+        ('A=1\nWORKBENCH_MONGODB_URI="mongodb://prod/\n', "line 2: expected NAME=value.*WORKBENCH_MONGODB_URI"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_line(empty_project: Path, text: str, expected: str) -> None:
@@ -86,7 +87,20 @@ def test_secrets_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_MONGODB_URI", "mongodb://user:hunter%402@host/")
     settings = load_settings()
     assert "hunter" not in repr(settings) + str(settings.model_dump())
-    assert set(settings.secrets()) == {"mongodb://user:hunter%402@host/", "hunter@2"}
+    assert set(settings.secrets()) == {"mongodb://user:hunter%402@host/", "hunter%402", "hunter@2"}
+
+
+@pytest.mark.parametrize("password", ["with#hash", "with[bracket", "with@sign", "plain"])
+@pytest.mark.parametrize("uri", ["postgresql://user:{}@host/db", "postgresql://host/db?user=u&password={}"])
+def test_a_password_is_found_however_it_is_written(uri: str, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_DATABASE_URL", uri.format(password))
+    assert password in load_settings().secrets()
+
+
+def test_a_misspelt_variable_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_WORKRES", "3")
+    with pytest.raises(ConfigurationError, match=r"WORKBENCH_WORKRES is not .* WORKBENCH_WORKERS"):
+        load_settings()
 
 
 def test_paths_are_taken_from_the_root_also_in_the_folder_of_notebooks(

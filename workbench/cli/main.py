@@ -23,7 +23,7 @@ from workbench.cli import (
     servers,
     verify,
 )
-from workbench.errors import WorkbenchError
+from workbench.errors import ConfigurationError, WorkbenchError
 
 INTERRUPTED = "Interrupted. What is done stays done; the same command goes on from there."
 
@@ -40,6 +40,28 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt:
             typer.echo(INTERRUPTED, err=True)
             raise typer.Exit(3) from None
+        except Exception as error:
+            known = _translated(error)
+            if known is None:
+                raise
+            typer.echo(f"error: {known}", err=True)
+            raise typer.Exit(known.exit_code) from None
+
+
+def _translated(error: Exception) -> WorkbenchError | None:
+    """The workbench's error for one of a driver or of the file system that no function expected; None: a defect."""
+    from psycopg import Error as SourceError
+    from pymongo.errors import PyMongoError
+
+    from workbench import connections
+
+    if isinstance(error, PyMongoError):
+        return connections.translate_target_error(error)
+    if isinstance(error, SourceError):
+        return connections.translate_source_error(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return ConfigurationError(f"{error.filename}: {error.strerror}.", todo="Give a path that can be used.")
+    return None
 
 
 app = typer.Typer(

@@ -38,6 +38,7 @@ def run(
     settings = load_settings()
 
     # Only now the packages that take a second to import: a typo above is answered at once.
+    from workbench import embedded
     from workbench.reporting.console import RunConsole, closing_lines
     from workbench.reporting.runner import run_series
 
@@ -49,7 +50,7 @@ def run(
         title=notebook_facts(path).title or path.stem,
         timeout_seconds=timeout,
         on_progress=console,
-        secrets=settings.secrets(),
+        secrets=(*settings.secrets(), *embedded.passwords(settings.data_dir)),
     )
     console.close()
     for line in closing_lines(record):

@@ -33,7 +33,7 @@ class Reader:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._client = open_target_async(settings)
+        self._client = open_target_async(settings, readPreference=settings.read_preference)
         self._database = read_only(self._client[settings.mongodb_database])
         self._settings = settings
         self._similarity: SimilaritySearch | None = None

@@ -78,7 +78,7 @@ def migrate(
         except PyMongoError as error:
             raise connections.translate_target_error(error) from None  # the error may quote documents
         except psycopg.Error as error:
-            raise SourceUnavailable(f"PostgreSQL ended the work ({type(error).__name__}): {error}.") from None
+            raise connections.translate_source_error(error) from None
 
 
 def mapping_id(settings: Settings, table: Table) -> str:
@@ -168,7 +168,7 @@ class _Run:
 
     def _finish_schema(self) -> None:
         collections = [table.collection for table in self.tables]
-        plan = schema.plan(self.database, self.settings, collections=collections)
+        plan = schema.plan(self.database, self.settings, phase=schema.Phase.PROVE, collections=collections)
         steps = count(0)
         schema.apply(
             self.database,
