@@ -49,10 +49,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def strict_mongodb() -> Iterator[StrictMongoDB]:
-    """Fail the test whose commands a real MongoDB would have refused."""
-    LISTENER.violations.clear()
+    """Fail the test whose commands a real MongoDB would have refused, or those of its fixtures of wider scope."""
     yield LISTENER
-    assert not LISTENER.violations, "a real MongoDB refuses: " + "; ".join(LISTENER.violations[:5])
+    found = LISTENER.violations[:]
+    LISTENER.violations.clear()
+    assert not found, "a real MongoDB refuses: " + "; ".join(found[:5])
 
 
 @pytest.fixture(scope="session")

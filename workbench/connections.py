@@ -122,10 +122,10 @@ def _options(settings: Settings, bulk: bool) -> dict[str, Any]:
     }
     if settings.compressors:
         options["compressors"] = settings.compressors
-    if settings.tls or settings.tls_ca_file:
+    if settings.mongodb_uri and (settings.tls or settings.tls_ca_file):  # the embedded server is local
         options["tls"] = True
-    if settings.tls_ca_file:
-        options["tlsCAFile"] = str(settings.tls_ca_file)
+        if settings.tls_ca_file:
+            options["tlsCAFile"] = str(settings.tls_ca_file)
     return options
 
 

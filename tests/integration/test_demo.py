@@ -19,7 +19,9 @@ WORKBENCH = str(Path(sys.executable).with_name("workbench"))
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("WORKBENCH_", "COV_"))}
+    """No settings but some that are meant for one's own servers, which must not reach the demo's."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKBENCH_", "COV_"))}
+    return {**clean, "WORKBENCH_TLS": "true", "WORKBENCH_SOURCE_SCHEMA": "elsewhere"}
 
 
 @pytest.mark.timeout(600)

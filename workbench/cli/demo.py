@@ -14,7 +14,12 @@ from workbench.progress import progress
 from workbench.settings import Settings, load_settings
 
 NOTEBOOKS = ("01_source_profile", "02_migrate", "03_verify")
-_OWN_SERVERS = ("WORKBENCH_DATABASE_URL", "WORKBENCH_MONGODB_URI")
+_EMBEDDED_SERVERS = {
+    "WORKBENCH_DATABASE_URL": "",
+    "WORKBENCH_MONGODB_URI": "",
+    "WORKBENCH_SOURCE_SCHEMA": "public",
+}
+"""An empty URI means the embedded server, also in kernels."""
 
 
 def demo(
@@ -31,7 +36,7 @@ def demo(
     """
     from workbench import embedded
 
-    os.environ.update(dict.fromkeys(_OWN_SERVERS, ""))  # an empty URI means the embedded server, also in kernels
+    os.environ.update(_EMBEDDED_SERVERS)
     settings = load_settings(workers=workers, reports_dir=reports_dir)
     os.environ["WORKBENCH_WORKERS"] = str(settings.workers)
     typer.echo(f"Starting embedded PostgreSQL and MongoDB under {settings.data_dir}", err=True)
