@@ -234,12 +234,16 @@ def test_a_new_migration_waits_for_the_workers_of_a_killed_one(small_settings: S
 def test_tenants_by_user(small_settings: Settings) -> None:
     settings = small_settings.model_copy(update={"tenancy_rule": TenancyRule.USER})
     tables = (*FEW, "investigation_templates", "detectors", "composio_connections")
+    with connections.open_source(settings) as source:
+        source.execute("UPDATE investigation_audit_log SET user_id = 'an-admin' WHERE to_version = 2")
     assert run(settings, tables=tables).complete
     with target(settings) as database:
         for name in ("investigations", "templates"):
             assert all(item["tenant_id"] == item["user_id"] for item in database[name].find())
-        assert all(i["metadata"]["tenant_id"] == i["metadata"]["user_id"] for i in database.audit_log.find())
         owner = {item["investigation_id"]: item["user_id"] for item in database.investigations.find()}
+        entries = [entry["metadata"] for entry in database.audit_log.find()]
+        assert any(entry["user_id"] == "an-admin" for entry in entries)
+        assert all(e["tenant_id"] == owner.get(e["investigation_id"], e["user_id"]) for e in entries)
         assert all(item["tenant_id"] == owner[item["investigation_id"]] for item in database.transaction_scores.find())
         assert {item["tenant_id"] for item in database.detectors.find()} == {settings.default_tenant}
     # another rule makes other documents of the same rows, and the migration notices

@@ -19,7 +19,9 @@ TABLE = Table(
         Integer("to_version"),
         Instant("timestamp"),
     ),
-    user="t.user_id",
+    # whoever acted: a history belongs to the tenant of its investigation
+    user="coalesce((SELECT s.user_id FROM investigation_states s WHERE s.investigation_id = t.investigation_id),"
+    " t.user_id)",
     time_column="timestamp",
     checks=(
         Check(  # entries outlive a deleted investigation, and then one of them says so
