@@ -372,30 +372,66 @@ def test_the_ceiling_is_the_rate_of_reading(copy: Settings) -> None:
 
 
 def test_gates_show_evidence_sample_and_waivers(copy: Settings, database: Database[Any]) -> None:
-    names = ["detectors", "investigation_audit_log"]
-    good = judge(
-        verify(copy, tables=names), database, setup=check_setup(copy, write=False), reports_dir=copy.reports_dir
-    )
-    assert good.passed, good.text()
+    setup = check_setup(copy, write=False)
+    good = judge(verify(copy), database, setup=setup, reports_dir=copy.reports_dir)
+    assert good.signed_off, good.text()
     assert [gate.name for gate in good.gates] == list(GATES)
     assert {gate.name for gate in good.gates if gate.status == "warned"} == {"performance"}
     assert "SIGN-OFF: every gate is open" in good.text()
-    with corrupted(database, "detectors", lambda d: {**d, "enabled": not d["enabled"]}):
+    evidence = {gate.name: gate.evidence for gate in good.gates}
+    assert evidence["setup"].endswith("writes were not tried")
+    assert "times the" in evidence["performance"]
+    with corrupted(database, "detectors", lambda d: {**d, "enabled": not d["enabled"]}) as before:
         wrong = verify(copy, tables=["detectors"])
-        closed = judge(wrong, database)
-        waived = judge(
-            wrong,
-            database,
-            waivers={name: Waiver(name, "R. Chen", "2026-11-24", "known") for name in ("lossless mapping", "parity")},
-        )
-    assert {gate.name for gate in closed.gates if gate.status == "failed"} == {"lossless mapping", "parity"}
+        closed = judge(wrong, database, setup=setup)
+        found = {gate.name: gate.evidence for gate in closed.gates if gate.status == "failed"}
+        signed = [Waiver(name, "R. Chen", "2026-11-24", "known", finding) for name, finding in found.items()]
+        waived = judge(wrong, database, setup=setup, waivers=signed)
+        with corrupted(database, "detectors", lambda d: {**d, "type": "x"}, where={"_id": before[0]["_id"]}):
+            more = judge(verify(copy, tables=["detectors"]), database, setup=setup, waivers=signed)
+    assert set(found) == {"lossless mapping", "parity"}
     assert "NO SIGN-OFF: lossless mapping, parity" in closed.text()
     assert waived.passed
+    assert not waived.signed_off
     assert "WAIVED by R. Chen on 2026-11-24: known" in waived.text()
+    assert not more.passed  # one more mismatch than was waived
+    assert "what R. Chen waived on 2026-11-24 was: " in more.text()
     with pytest.raises(ConfigurationError, match="no gate 'speed' to waive"):
-        judge(wrong, database, waivers={"speed": Waiver("speed", "a", "b", "c")})
-    bounds = {gate.name: gate.bound for gate in judge(verify(copy, sample=100), database).gates}
-    assert 0 < bounds["lossless mapping"] < 0.05
+        judge(wrong, database, waivers=[Waiver("speed", "a", "b", "c", "d")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"tables": ["detectors"]}, "1 of 10 tables were checked"),
+        ({"checks": {Check.STRUCTURE, Check.LEDGER}}, "without the checks counts, fields, aggregates, references"),
+        ({"sample": 100}, "without the checks aggregates, references; only a sample was compared"),
+        ({"tables": []}, "0 of 10 tables were checked"),
+    ],
+)
+def test_a_part_is_no_sign_off(copy: Settings, database: Database[Any], arguments: dict[str, Any], why: str) -> None:
+    judged = judge(verify(copy, **arguments), database, setup=check_setup(copy, write=False))
+    assert judged.passed
+    assert not judged.signed_off
+    assert judged.text().endswith(f"PARTIAL, NOT A SIGN-OFF: {why}")
+    if "sample" in arguments:
+        bounds = {gate.name: gate.bound for gate in judged.gates}
+        assert 0 < bounds["lossless mapping"] < 0.05
+
+
+def test_no_sign_off_without_setup_checks_or_a_ledger(copy: Settings, database: Database[Any]) -> None:
+    result = verify(copy)
+    assert judge(result, database).text().endswith("PARTIAL, NOT A SIGN-OFF: the setup was not checked")
+    query = {"table": "detectors"}
+    ledger = list(database[LEDGER].find(query))
+    database[LEDGER].delete_many(query)
+    try:
+        judged = judge(verify(copy), database, setup=check_setup(copy, write=False))
+    finally:
+        database[LEDGER].insert_many(ledger)
+    assert {gate.name: gate.evidence for gate in judged.gates if gate.status == "failed"} == {
+        "ledger": "no ledger of detectors"
+    }
 
 
 def test_the_command_ends_with_the_exit_code_of_the_gates(
@@ -416,7 +452,13 @@ def test_the_command_ends_with_the_exit_code_of_the_gates(
         text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
         monkeypatch.setenv(environment_names(name)[0], text)
     assert run("verify", "--tables", "detectors", "--json", "result.json") == 0
-    assert json.loads(Path("result.json").read_text())["gates"][0]["name"] == "setup"
+    report = json.loads(Path("result.json").read_text())
+    assert report["gates"][0]["name"] == "setup"
+    assert report["signed_off"] is False
+    assert "PARTIAL, NOT A SIGN-OFF: 1 of 10 tables" in output[-1]
+    assert run("verify", "--waive", "parity", "--who", "R. Chen", "--reason", "nothing is wrong") == 2
+    assert run("verify", "--since-run", "last") == 1  # it was clean, so nothing was checked
+    assert "nothing was checked" in output[-1]
     with corrupted(database, "detectors", lambda d: {**d, "enabled": not d["enabled"]}):
         assert run("verify", "--tables", "detectors") == 1
         assert "NO SIGN-OFF: lossless mapping, parity" in output[-1]
@@ -424,6 +466,8 @@ def test_the_command_ends_with_the_exit_code_of_the_gates(
             assert run("verify", "--waive", gate, "--who", "R. Chen", "--reason", "a trial") == 0
         assert run("verify", "--tables", "detectors") == 0
         assert "WAIVED by R. Chen" in output[-1]
+        with corrupted(database, "detectors", lambda d: {**d, "type": "x"}):
+            assert run("verify", "--tables", "detectors") == 1
     assert run("verify", "--tables", "detector") == 2
     assert run("verify", "--waive", "speed", "--who", "me", "--reason", "why") == 2
     assert run("check", "--no-write", "--json", "check.json") == 0
