@@ -10,7 +10,7 @@ import typer
 
 from workbench.errors import ConfigurationError
 from workbench.progress import progress
-from workbench.settings import configure_logging, load_settings
+from workbench.settings import Settings, configure_logging, load_settings
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result as JSON into this file.")]
 
@@ -30,20 +30,26 @@ def verify(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Plant defects in a scratch copy and see whether each is found.")
     ] = False,
+    write_checks: Annotated[
+        bool, typer.Option("--write-checks", help="Let the setup gate try writes, in a scratch database.")
+    ] = False,
     clean_runs: Annotated[int, typer.Option(min=0, help="Self-test: clean runs that must raise no alarm.")] = 3,
-    waive: Annotated[str, typer.Option(help="Sign a waiver for this gate and end; needs --who and --reason.")] = "",
+    waive: Annotated[
+        str, typer.Option(help="Sign a waiver for what this gate found last, and end; needs --who and --reason.")
+    ] = "",
     who: Annotated[str, typer.Option(help="Who signs the waiver.")] = "",
     reason: Annotated[str, typer.Option(help="Why the gate may fail.")] = "",
     json_file: JsonFile = None,
 ) -> None:
     """Compare every field of every row with its document, and end with the sign-off gates. Nothing is changed.
 
-    Exit code: 0 all good, 1 found wanting, 2 usage, 3 could not run.
+    Exit code: 0 all good, 1 found wanting or nothing checked, 2 usage, 3 could not run. A part that is good (some
+    tables, a sample, what was wrong before) is 0 as well, since it was asked for, but is never a sign-off.
     """
     settings = load_settings(workers=workers)
     configure_logging(settings)
     if waive:
-        _waive(waive, who, reason)
+        _waive(settings, waive, who, reason)
         return
     if self_test:
         _self_test(settings, seed, clean_runs, json_file)
@@ -64,7 +70,7 @@ def verify(
     report: dict[str, Any] = result.as_dict()
     good = result.passed
     if gates:
-        setup = check_setup(settings, write=False)
+        setup = check_setup(settings, write=write_checks)
         with connections.open_target(settings) as client:
             judged = sign_off.judge(
                 result,
@@ -74,8 +80,8 @@ def verify(
                 reports_dir=settings.reports_dir,
             )
         typer.echo(f"\n{judged.text()}")
-        report["gates"] = judged.as_dict()["gates"]
-        good = judged.passed
+        report |= {name: value for name, value in judged.as_dict().items() if name != "passed"}
+        good = judged.passed and bool(result.tables)
     _write(json_file, report)
     raise typer.Exit(0 if good else 1)
 
@@ -98,13 +104,24 @@ def check(
     raise typer.Exit(0 if result.passed else 1)
 
 
-def _waive(gate: str, who: str, reason: str) -> None:
+def _waive(settings: Settings, gate: str, who: str, reason: str) -> None:
+    from workbench import connections
+    from workbench.verification import state
     from workbench.verification.gates import GATES
     from workbench.verification.waivers import WAIVERS_FILE, add_waiver
 
     if gate not in GATES:
         raise ConfigurationError(f"There is no gate {gate!r}.", todo=f"Gates: {', '.join(GATES)}.")
-    typer.echo(f"{WAIVERS_FILE}: {add_waiver(gate, who, reason).line()}")
+    with connections.open_target(settings) as client:
+        run_id, gates = state.last_gates(client[settings.mongodb_database])
+    found = next((one for one in gates if one["name"] == gate and one["status"] == "failed"), None)
+    if found is None:
+        raise ConfigurationError(
+            f"The gate {gate} did not fail in run {run_id}, so there is nothing to waive.",
+            todo="A waiver is for what was found: verify again if something else is wrong now.",
+        )
+    finding = found["finding"] or found["evidence"]
+    typer.echo(f"{WAIVERS_FILE}: {add_waiver(gate, who, reason, finding).line()}")
 
 
 def _self_test(settings: Any, seed: int, clean_runs: int, json_file: Path | None) -> None:

@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import psycopg
@@ -21,8 +21,11 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from workbench.migration.tables.columns import KEEP_UNREADABLE_JSON
+from workbench.migration.tables.table import Table
+from workbench.settings import Settings
 from workbench.verification.findings import Check, Findings
-from workbench.verification.measures import MEASURES, Measure, Measured
+from workbench.verification.measures import MEASURES, Measure, Measured, tenant_measure, without
+from workbench.verification.references import ValueCounts
 
 DISTINCT_MAX_ROWS = 5_000_000
 SUM_TOLERANCE = 1e-9
@@ -32,6 +35,10 @@ DECIMAL_TOLERANCE = Decimal("1e-24")
 MIXED = "values of several types"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAN = Decimal128("NaN")
+_EXACT = Context(prec=20_000, traps=[])
+"""Wide enough for sums of decimals of any size that BSON holds; NaN and infinities are values, not errors."""
+_DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144, traps=[])
+_MAX_WHOLE = 10**40
 Values = dict[tuple[str, str], Any]
 """(column, aggregate) -> value. Aggregates: count, min, max, sum, micros, length, distinct, "= value"."""
 
@@ -40,11 +47,11 @@ def compare_aggregates(
     source: psycopg.Connection[Any],
     database: Database[Any],
     *,
-    table: str,
-    collection: str,
+    table: Table,
+    settings: Settings,
     excluded: Sequence[Sequence[str]],
-    key: Sequence[str],
     rows: int,
+    values: ValueCounts,
     rules: Collection[str] = (),
     findings: Findings,
 ) -> tuple[int, str]:
@@ -53,18 +60,25 @@ def compare_aggregates(
     Args:
         excluded: keys of the rows in quarantine, as text; these rows do not count.
         rows: about how many rows the table has.
+        values: of the fields that references use; their different values are counted once.
         rules: of the migration that were accepted for the table; one of them turns unreadable JSON into null.
     """
-    measures, notes = MEASURES[table], []
+    measures, notes = MEASURES[table.name], []
+    tenant = tenant_measure(table, settings)
+    measures += (tenant,) if tenant else ()
     if KEEP_UNREADABLE_JSON in rules:
-        measures = tuple(measure for measure in measures if measure.kind is not Measured.JSON_TEXT)
+        measures = tuple(measure for measure in measures if measure.kind not in (Measured.JSON_TEXT, Measured.TAGS))
         notes.append(f"JSON texts are not counted under the rule {KEEP_UNREADABLE_JSON}")
     with_distinct = rows <= DISTINCT_MAX_ROWS
     if not with_distinct:
         notes.append(f"distinct values not counted beyond {DISTINCT_MAX_ROWS:,} rows")
-    expected = source_aggregates(source, table, measures, key=key, excluded=excluded, with_distinct=with_distinct)
+    expected = source_aggregates(
+        source, table.name, measures, key=table.key, excluded=excluded, with_distinct=with_distinct
+    )
     try:
-        found = target_aggregates(database, collection, measures, with_distinct=with_distinct)
+        found = target_aggregates(
+            database, table.collection.name, measures, with_distinct=with_distinct, values=values
+        )  # fmt: skip
     except OperationFailure as error:
         if error.code in (13, 18) or error.timeout:
             raise
@@ -75,11 +89,12 @@ def compare_aggregates(
             found=f"refusal with code {error.code}",
         )
         return len(expected), ""
-    doubles = {measure.name for measure in measures if measure.kind is Measured.DOUBLE}
+    kinds = {measure.name: measure.kind for measure in measures}
     for name in sorted(expected.keys() | found.keys()):
         column, aggregate = name
         one, other = expected.get(name), found.get(name)
-        if not _equal(one, other, inexact=aggregate == "sum" and column in doubles):
+        extremes = [expected.get((column, extreme)) for extreme in ("min", "max")]
+        if not _equal(one, other, kinds.get(column), aggregate, extremes):
             findings.add(
                 Check.AGGREGATES,
                 f"aggregates differ: {aggregate} of {column}",
@@ -90,19 +105,26 @@ def compare_aggregates(
     return len(expected.keys() | found.keys()), "; ".join(notes)
 
 
-def _equal(one: Any, other: Any, *, inexact: bool) -> bool:
+def _equal(one: Any, other: Any, kind: Measured | None, aggregate: str, extremes: Sequence[Any]) -> bool:
     if one is None or other is None or MIXED in (one, other):
         return one is other
     if isinstance(one, str) or isinstance(other, str):
         return bool(one == other)
-    if inexact:
+    if kind is Measured.DOUBLE and aggregate == "sum":
         return math.isclose(float(one), float(other), rel_tol=SUM_TOLERANCE, abs_tol=SUM_TOLERANCE)
-    if isinstance(one, Decimal) or isinstance(other, Decimal):
-        first, second = Decimal(one), Decimal(other)
+    if kind is Measured.DECIMAL and aggregate in ("min", "max", "sum"):
+        first, second = _as_decimal128(one), _as_decimal128(other)
         if not (first.is_finite() and second.is_finite()):
             return str(first) == str(second)
-        return abs(first - second) <= DECIMAL_TOLERANCE * max(abs(first), abs(second), Decimal(1))
+        # What was added may be much greater than the sum: the least and the greatest value say how great.
+        scale = max(map(abs, (first, second, Decimal(1), *(_as_decimal128(e) for e in extremes if e is not None))))
+        return _EXACT.subtract(first, second).copy_abs() <= _EXACT.multiply(DECIMAL_TOLERANCE, scale)
     return bool(one == other)
+
+
+def _as_decimal128(value: Any) -> Decimal:
+    """A number as the migration stores it: 34 digits, and an infinity beyond 10 to the power of 6,144."""
+    return _DECIMAL128.create_decimal(value)
 
 
 # -- PostgreSQL ---------------------------------------------------------------------------------------------------
@@ -125,7 +147,7 @@ def source_aggregates(
         for aggregate, expression in _sql(measure):
             names.append((measure.name, aggregate))
             columns.append(expression)
-    where, parameters = _without(key, excluded)
+    where, parameters = without("t", key, excluded)
     width = max(1, len(categories))
     grouping = ", ".join(str(position + 1) for position in range(width))
     query = f"SELECT {', '.join(columns)}, count(*) FROM {{}} AS t WHERE {where} GROUP BY {grouping}"  # noqa: S608
@@ -173,26 +195,36 @@ def _sql(measure: Measure) -> Iterator[tuple[str, str]]:
             yield "min", f"min({value})"
             yield "max", f"max({value})"
             yield "sum", f"coalesce(sum({value}), 0)"
-        case Measured.LIST:
-            yield "length", f"coalesce(sum(jsonb_array_length({value})), 0)::bigint"
+        case Measured.LIST | Measured.TAGS:
+            yield "length", f"coalesce(sum({value}), 0)::bigint"
+        case Measured.LENGTH:
+            yield "length", f"coalesce(sum(char_length({value})), 0)::bigint"
+        case Measured.JSON:
+            yield from _sql_of_json(value, "jsonb")
+        case Measured.JSON_TEXT:
+            storable = rf"replace({value}, '\u0000', '\u0001')"  # an escaped NUL is JSON, but no text to PostgreSQL
+            yield from _sql_of_json(f"{storable}::json", "json")
 
 
-def _without(key: Sequence[str], excluded: Sequence[Sequence[str]]) -> tuple[str, list[list[str]]]:
-    """The condition that leaves out rows by key, with its parameters: an array of texts for each key column."""
-    if not excluded:
-        return "true", []
-    names = [f"k{position}" for position in range(len(key))]
-    same = " AND ".join(f"q.{name} = t.{column}::text" for name, column in zip(names, key, strict=True))
-    arrays = ", ".join("%s::text[]" for _ in key)
-    condition = f"NOT EXISTS (SELECT FROM unnest({arrays}) AS q({', '.join(names)}) WHERE {same})"
-    return condition, [list(column) for column in zip(*excluded, strict=True)]
+def _sql_of_json(value: str, kind: str) -> Iterator[tuple[str, str]]:
+    """`json` rather than `jsonb` for texts: it does not refuse numbers beyond the range of numeric."""
+    letters = f"SELECT sum(char_length(k.name)) FROM {kind}_object_keys({value}) AS k(name)"  # noqa: S608
+    keys = (
+        f"CASE {kind}_typeof({value}) WHEN 'object' THEN ({letters}) WHEN 'array' THEN {kind}_array_length({value}) END"
+    )
+    yield "keys", f"coalesce(sum({keys}), 0)::bigint"
 
 
 # -- MongoDB ------------------------------------------------------------------------------------------------------
 
 
 def target_aggregates(
-    database: Database[Any], collection: str, measures: Sequence[Measure], *, with_distinct: bool = True
+    database: Database[Any],
+    collection: str,
+    measures: Sequence[Measure],
+    *,
+    with_distinct: bool = True,
+    values: ValueCounts | None = None,
 ) -> Values:
     """The aggregates of a collection, computed by MongoDB."""
     categories = [measure for measure in measures if measure.kind is Measured.CATEGORY]
@@ -204,21 +236,25 @@ def target_aggregates(
             names.append((measure.name, aggregate))
     group = {f"c{position}": f"${measure.target}" for position, measure in enumerate(categories)} or None
     pipeline: list[dict[str, Any]] = [{"$group": {"_id": group, **accumulators}}]
-    values: Values = {}
+    aggregates: Values = {}
     for found in database[collection].aggregate(pipeline, allowDiskUse=True):
         by = [_category_text(found["_id"].get(f"c{position}")) for position in range(len(categories))] or [None]
         numbers = [found[f"a{position}"] for position in range(len(names))]
-        _merge(values, categories, by, names, numbers, found["n"])
+        _merge(aggregates, categories, by, names, numbers, found["n"])
     for measure in measures if with_distinct else ():
         if measure.distinct:
+            known = values.distinct(collection, measure.target) if values else None
+            if known is not None:
+                aggregates[measure.name, "distinct"] = known
+                continue
             stages: list[dict[str, Any]] = [
                 {"$group": {"_id": f"${measure.target}"}},
                 {"$match": {"_id": {"$ne": None}}},
                 {"$count": "n"},
             ]
             counted = list(database[collection].aggregate(stages, allowDiskUse=True))
-            values[measure.name, "distinct"] = counted[0]["n"] if counted else 0
-    return values
+            aggregates[measure.name, "distinct"] = counted[0]["n"] if counted else 0
+    return aggregates
 
 
 def _pipeline(measure: Measure) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -248,8 +284,19 @@ def _pipeline(measure: Measure) -> Iterator[tuple[str, dict[str, Any]]]:
             number = {"$cond": [{"$eq": [path, _NAN]}, None, path]}  # NaN is the greatest there, the least here
             for aggregate in ("min", "max", "sum"):
                 yield aggregate, {f"${aggregate}": number}
-        case Measured.LIST:
-            yield "length", {"$sum": {"$size": path}}
+        case Measured.LIST | Measured.TAGS:
+            yield "length", {"$sum": {"$size": {"$ifNull": [path, []]} if measure.nullable else path}}
+        case Measured.LENGTH:
+            yield "length", {"$sum": {"$strLenCP": {"$ifNull": [path, ""]} if measure.nullable else path}}
+        case Measured.JSON | Measured.JSON_TEXT:
+            paths = [path, *([f"${measure.also}"] if measure.also else [])]
+            yield "keys", {"$sum": {"$add": list(map(_keys, paths))} if measure.also else _keys(path)}
+
+
+def _keys(path: str) -> dict[str, Any]:
+    letters = {"$map": {"input": {"$objectToArray": path}, "as": "part", "in": {"$strLenCP": "$$part.k"}}}
+    of_object = {"$cond": [{"$eq": [{"$type": path}, "object"]}, {"$sum": letters}, 0]}
+    return {"$cond": [{"$isArray": path}, {"$size": path}, of_object]}
 
 
 def _category_text(value: Any) -> str | None:
@@ -284,17 +331,18 @@ def _put(values: Values, name: tuple[str, str], number: Any) -> None:
         return
     combine = {"min": min, "max": max}.get(name[1], operator.add)
     try:
-        values[name] = combine(present, number)
+        with localcontext(_EXACT):
+            values[name] = combine(present, number)
     except TypeError:  # a corrupted value has another type than those of the other groups
         values[name] = MIXED
 
 
 def _plain(number: Any) -> Any:
-    """One type a quantity: whole numbers as int, instants as milliseconds, decimals as Decimal."""
+    """One type a quantity: whole numbers of usual size as int, instants as milliseconds, decimals as Decimal."""
     if isinstance(number, Decimal128):
         number = number.to_decimal()
     if isinstance(number, datetime):
         return round((number - _EPOCH).total_seconds() * 1000)
-    if isinstance(number, Decimal) and number.is_finite() and number == number.to_integral_value():
-        return int(number)
+    if isinstance(number, Decimal) and number.is_finite() and abs(number) < _MAX_WHOLE:
+        return int(number) if number == number.to_integral_value() else number
     return number

@@ -1,9 +1,10 @@
 """The canonical form of a value: what has to be equal on both sides, and nothing else.
 
 Two values are the same if their canonical forms are equal. The form depends on the kind of the column only, never on
-the side it came from: numbers by numeric value, doubles bit by bit, timestamps as integer microseconds since 1970 or
-an infinity, JSON by value (order of keys, whitespace and the spelling of numbers do not matter, the order of arrays
-does). NULL, empty text and an absent key are three different things.
+the side it came from: whole numbers by value, doubles bit by bit, numerics digit by digit with their scale (1.50 is
+not 1.5), timestamps as integer microseconds since 1970 or an infinity, JSON by value (order of keys and whitespace do
+not matter, the order of arrays does). A number in JSON is an int, a double or a decimal, as the migration stores it by
+its spelling, and these three are different. NULL, empty text and an absent key are three different things.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ from bson.decimal128 import Decimal128
 MAX_SHOWN_CHARACTERS = 120
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_MAX_PLAIN_DIGITS = 40
-_PLAIN = 10**_MAX_PLAIN_DIGITS
-_EXACT_IN_DOUBLE = 2**53
+_FIRST_INT, _LAST_INT = -(2**63), 2**63 - 1
 
 
 class Kind(StrEnum):
@@ -116,25 +115,8 @@ def _numeric(value: Any) -> Any:
     if isinstance(value, bool):
         return ("not a number", str(value))
     if isinstance(value, Decimal128):
-        return _number(value.to_decimal())
-    number = value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
-    return _number(number)
-
-
-def _number(value: Decimal) -> Any:
-    """Equal for all spellings of one number: an int where it is whole and of usual size, else digits and exponent."""
-    if not value.is_finite():
-        return ("#", "NaN" if value.is_nan() else ("Infinity" if value > 0 else "-Infinity"))
-    sign, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, int) or not any(digits):
-        return 0
-    text = "".join(map(str, digits)).lstrip("0")
-    stripped = text.rstrip("0")
-    exponent += len(text) - len(stripped)
-    if 0 <= exponent <= _MAX_PLAIN_DIGITS:
-        whole = int(stripped) * 10**exponent
-        return -whole if sign else whole
-    return ("#", f"{'-' if sign else ''}{stripped}e{exponent}")
+        value = value.to_decimal()
+    return ("#", str(value if isinstance(value, Decimal) else Decimal(repr(value))))
 
 
 def _boolean(value: Any) -> Any:
@@ -180,36 +162,37 @@ def json_form(value: Any) -> Any:
         return ("{}", tuple([(key, json_form(value[key])) for key in sorted(value)]))
     if kind is list:
         return ("[]", tuple([json_form(item) for item in value]))
+    if kind is float:
+        return value
     if isinstance(value, int):
-        return int(value) if abs(value) < _PLAIN else _number(Decimal(value))
-    if isinstance(value, float):
-        if not value.is_integer():
-            return value
-        return int(value) if abs(value) < _EXACT_IN_DOUBLE else _number(Decimal(repr(value)))
+        return int(value) if _FIRST_INT <= value <= _LAST_INT else ("#", str(Decimal(value)))
     if isinstance(value, Decimal):
-        return _json_decimal(value)
+        return ("#", str(value))
     if isinstance(value, datetime):
         return ("date", _timestamp(value))
     if isinstance(value, Decimal128):
-        return _json_decimal(value.to_decimal())
+        return ("#", str(value.to_decimal()))
     return ("not JSON", type(value).__name__, str(value)[:1000])
 
 
-def _json_decimal(value: Decimal) -> Any:
-    """A double where the decimal is the one that a double is spelled as, which is what most JSON numbers are."""
-    if value.is_finite() and value != value.to_integral_value():
-        double = float(value)
-        if Decimal(repr(double)) == value:
-            return double
-    return _number(value)
-
-
 def _parse_number(text: str) -> float | Decimal:
+    """A double where it is exact in its shortest spelling, else a decimal; written apart from the migration's own."""
     double = float(text)
-    return double if repr(double) == text else Decimal(text)
+    if repr(double) == text:
+        return double
+    number = Decimal(text)
+    return double if math.isfinite(double) and Decimal(repr(double)) == number else number
 
 
-_DECODER = json.JSONDecoder(parse_float=_parse_number)
+def _parse_integer(text: str) -> int | Decimal:
+    """Python refuses to convert more than 4,300 digits; what needs more than 64 bits is stored as a decimal anyway."""
+    if len(text) > 20:
+        return Decimal(text)
+    number = int(text)
+    return number if _FIRST_INT <= number <= _LAST_INT else Decimal(text)
+
+
+_DECODER = json.JSONDecoder(parse_float=_parse_number, parse_int=_parse_integer)
 _FORMS: dict[Kind, Callable[[Any], Any]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,

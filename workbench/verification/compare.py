@@ -22,7 +22,7 @@ def examine(
     findings: Findings,
     *,
     ranges_are_cheap: bool,
-) -> str:
+) -> tuple[int, str]:
     """Find what differs in some buckets by reading their rows and documents: a pass over both sides for each group.
 
     Args:
@@ -32,17 +32,19 @@ def examine(
         ranges_are_cheap: the server finds a range of `_id` by an index.
 
     Returns:
-        A note where buckets were left unexamined because there were too many, else an empty text.
+        How many rows were compared, and a note where buckets were left unexamined because there were too many.
     """
+    compared = 0
     for wanted in groups[:MAX_PASSES]:
         by_range = ranges_are_cheap and len(wanted) <= MAX_RANGES
         rows = (row for part in source_parts for row in source_rows(part, wanted))
-        _compare(forms, rows, target_rows(target, wanted, by_range=by_range), findings)
+        compared += _compare(forms, rows, target_rows(target, wanted, by_range=by_range), findings)
     left = sum(len(wanted) for wanted in groups[MAX_PASSES:])
     if not left:
-        return ""
+        return compared, ""
     findings.add(Check.FIELDS, "buckets differ and were not examined: too many rows are wrong", count=left)
-    return f"{left:,} of {sum(map(len, groups)):,} differing buckets were not examined; counts are lower bounds"
+    note = f"{left:,} of {sum(map(len, groups)):,} differing buckets were not examined; counts are lower bounds"
+    return compared, note
 
 
 def groups_of(buckets: Sequence[int], rows_in: Callable[[int], float]) -> list[frozenset[int]]:
@@ -61,7 +63,7 @@ def groups_of(buckets: Sequence[int], rows_in: Callable[[int], float]) -> list[f
     return groups
 
 
-def _compare(forms: Forms, rows: Iterable[Row], documents: Iterable[Row], findings: Findings) -> None:
+def _compare(forms: Forms, rows: Iterable[Row], documents: Iterable[Row], findings: Findings) -> int:
     expected: dict[bytes, Row] = {}
     for row in rows:
         if row.id in expected:
@@ -82,6 +84,7 @@ def _compare(forms: Forms, rows: Iterable[Row], documents: Iterable[Row], findin
     for row in expected.values():
         if row.id not in seen:
             add_missing(findings, row)
+    return len(expected)
 
 
 def add_missing(findings: Findings, row: Row) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from workbench.verification.canonical import ABSENT, Kind
@@ -63,6 +64,8 @@ def _of_numbers(expected: Any, found: Any) -> str:
     first, second = _as_float(expected), _as_float(found)
     if first is None or second is None:
         return "another type"
+    if first == second and isinstance(expected, tuple) and isinstance(found, tuple):
+        return "the scale" if Decimal(expected[1]) == Decimal(found[1]) else "the last digits"
     if first == second or abs(first - second) <= _CLOSE * max(abs(first), abs(second)):
         return "the last digits"
     if first == -second:
@@ -105,7 +108,7 @@ def difference(expected: Any, found: Any, path: str = "") -> tuple[str, Any, Any
             first, second = dict(left), dict(right)
             for key in sorted(first.keys() | second.keys()):
                 one, other = first.get(key, ABSENT), second.get(key, ABSENT)
-                if one != other or _types(one) != _types(other):
+                if repr(one) != repr(other):  # Python holds True and 1.0 equal to 1
                     return difference(one, other, f"{path}.{key}" if path else key)
         case ("[]", tuple(left)), ("[]", tuple(right)) if len(left) == len(right):
             if sorted(map(repr, left)) != sorted(map(repr, right)):
@@ -113,8 +116,3 @@ def difference(expected: Any, found: Any, path: str = "") -> tuple[str, Any, Any
                     if repr(one) != repr(other):
                         return difference(one, other, f"{path}[]")
     return path, expected, found
-
-
-def _types(value: Any) -> type:
-    """Python holds True equal to 1; JSON does not."""
-    return bool if isinstance(value, bool) else object

@@ -81,6 +81,16 @@ class Findings:
         if len(examples) < MAX_EXAMPLES:
             examples.append(Mismatch(self.table, check, side, key, field, expected, found, name[1]))
 
+    def merge(self, other: Findings) -> None:
+        """Add what another process has found in the same table."""
+        for cluster in other.clusters():
+            for number, example in enumerate(cluster.examples):
+                self.add(
+                    cluster.check, cluster.cause, side=example.side, key=example.key, field=example.field,
+                    expected=example.expected, found=example.found,
+                    count=1 if number else cluster.count - len(cluster.examples) + 1,
+                )  # fmt: skip
+
     def count(self, *checks: Check) -> int:
         """Mismatches of these checks; of all without arguments."""
         return sum(number for (check, _), number in self._counts.items() if not checks or check in checks)

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from bson import ObjectId
+from bson import DatetimeMS, ObjectId
 from psycopg import sql
 
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.columns import INFINITY, MINUS_INFINITY, RULES, Column, Notes, RowProblem
 from workbench.migration.tables.table import Table
 from workbench.models.fields import derive_id
+from workbench.models.validator import json_schema
 from workbench.settings import Settings, TenancyRule
 from workbench.verification.canonical import ABSENT, Kind, canonical, json_form, show, show_timestamp
+from workbench.verification.doubles import Tree, as_stored, doubles_in
 from workbench.verification.explain import cause
 from workbench.verification.readings import DERIVED, KINDS, at, defaults, reader
 from workbench.verification.shapes import Shapes
@@ -57,6 +60,8 @@ class Difference:
 
 
 _RESULTS = frozenset({"risk_score", "domain_findings", "transaction_scores"})
+DOUBLED = "(a field name that occurs twice)"
+"""Stands among the fields of a document that was read and has two fields of one name; see `scan.documents`."""
 _MARKS = ("provenance.table", "document shape", "provenance")
 
 
@@ -79,6 +84,13 @@ class Forms:
         self._outside = tuple(extras) + tuple((path, kind) for path, kind, _ in self._derived)
         self._paths = tuple(path.split(".") for path, _ in self._outside)
         self._shapes = Shapes(table.collection)
+        self._doubles = _doubles(table)
+        self._doubled = [
+            (position, tree)
+            for position, column in enumerate(table.columns)
+            if self._kinds[position] is Kind.JSON and (tree := self._doubles.get(column.name))
+        ]
+        self._has_results = "results" in table.collection.document.model_fields
         self._instants = frozenset(column.path for column in table.columns if column.kind == "instant")
         self.fields = (
             *(Field(column.name, KINDS[column.kind], column.secret) for column in table.columns),
@@ -112,6 +124,8 @@ class Forms:
         form = list(row)
         for position, kind in self._convert:
             form[position] = canonical(kind, form[position])
+        for position, tree in self._doubled:
+            form[position] = as_stored(form[position], tree)
         if self._derived:
             named = dict(zip(self._names, row, strict=False))
             form += [derive(named) for _, _, derive in self._derived]
@@ -138,9 +152,10 @@ class Forms:
         return tuple(form)
 
     def _shape_problem(self, document: Mapping[str, Any]) -> str:
-        progress = document.get("progress")
-        if isinstance(progress, dict) and (misplaced := _RESULTS & progress.keys()):
-            return f"progress.{min(misplaced)}: belongs into results, where another value may stand"
+        if DOUBLED in document:
+            return "two fields share one name, and readers see only one of them"
+        if self._has_results and (problem := _results_problem(document)):
+            return problem
         return self._shapes.problem(document)
 
     def _restored(self, document: Mapping[str, Any]) -> list[Any]:
@@ -165,13 +180,28 @@ class Forms:
             if exact:
                 return self._stale_note(document, provenance)
             for path, value in (micros or {}).items():
-                if not 0 < value < 1000 or not (path in self._instants or "." in path):
+                if not 0 < value < 1000:
                     return f"micros of {path}: {value}"
+                if not self._is_date(document, path):
+                    return f"micros of {path}, where no date is"
+            empty = [name for name in ("micros", "exact") if name in provenance and not provenance[name]]
+            if empty:
+                return f"an empty {empty[0]}"
         except RowProblem as problem:
             return f"exact of {problem.field} is not a value of its column"
         except _UNREADABLE as error:
             return f"unreadable ({type(error).__name__})"
         return ""
+
+    def _is_date(self, document: Mapping[str, Any], path: str) -> bool:
+        """Whether a date stands at the path: of a column, or of an element of an array."""
+        place: Any = document
+        names = path.split(".")
+        if path not in self._instants and not (len(names) == 3 and names[1].isdigit()):
+            return False
+        for name in names:
+            place = place[int(name)] if isinstance(place, list) else place[name]
+        return isinstance(place, (datetime, DatetimeMS))
 
     def _stale_note(self, document: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         kept, made = Notes(provenance), Notes(rules=frozenset(RULES))
@@ -185,7 +215,8 @@ class Forms:
         if made.micros != kept.micros:
             return f"micros of {_odd(made.micros, kept.micros)}"
         for path, value in _leaves(fields):
-            if json_form(_stored(value)) != json_form(_stored(at(document, path))):
+            made_form = as_stored(json_form(_stored(value)), self._doubles.get(path[0]))
+            if repr(made_form) != repr(json_form(_stored(at(document, path)))):
                 return f"the exact value kept for {'.'.join(path)} is not the one stored there"
         return ""
 
@@ -195,6 +226,29 @@ class Forms:
             if repr(expected) != repr(found):
                 how = found if field.name in _MARKS[1:] else cause(field.kind, expected, found)
                 yield Difference(field.name, field.show(expected), field.show(found), how)
+
+
+def _results_problem(document: Mapping[str, Any]) -> str:
+    """Progress and results are made from one column, so neither may hold what the other one rules out."""
+    progress, results = document.get("progress"), document.get("results")
+    if isinstance(progress, dict) and (misplaced := _RESULTS & progress.keys()):
+        return f"progress.{min(misplaced)}: belongs into results, where another value may stand"
+    if progress is None and results is not None:
+        return "results: a value, though progress is null"
+    return "results: an empty object in place of null" if results == {} else ""
+
+
+def _doubles(table: Table) -> dict[str, Tree]:
+    """Columns and fields in whose JSON the model has doubles -> where. One column makes both progress and results."""
+    properties = json_schema(table.collection)["properties"]
+    found: dict[str, Tree] = {name: tree for name, part in properties.items() if (tree := doubles_in(part))}
+    progress, results = found.get("progress"), found.get("results")
+    for column in table.columns:
+        if column.path == "progress" and isinstance(progress, tuple) and isinstance(results, tuple):
+            found[column.name] = ({**progress[0], **results[0]}, None)
+        elif tree := found.get(column.path):
+            found[column.name] = tree
+    return found
 
 
 class _Unreadable:

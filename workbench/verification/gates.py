@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +13,13 @@ from pymongo.database import Database
 from workbench.errors import ConfigurationError
 from workbench.migration.quarantine import COLLECTION as QUARANTINE
 from workbench.migration.quarantine import OPEN
+from workbench.migration.tables import TABLES
+from workbench.verification import state
 from workbench.verification.findings import Check
 from workbench.verification.results import VerificationResult
 from workbench.verification.sampling import upper_bound
 from workbench.verification.setup.results import SetupResult, Status
-from workbench.verification.waivers import Waiver
+from workbench.verification.waivers import Waiver, one_line
 
 GateStatus = Literal["passed", "failed", "warned", "waived"]
 
@@ -29,6 +31,7 @@ class Gate:
     Attributes:
         sample: how much the evidence is made of, and in what unit.
         bound: with 95 % confidence at most this fraction of it is wrong; 0 where everything was looked at.
+        finding: what is wrong, without figures that change from run to run: what a waiver is for.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Gate:
     sample: str
     bound: float = 0.0
     waiver: str = ""
+    finding: str = ""
 
     def __str__(self) -> str:
         symbol = {"passed": "✔", "failed": "✖", "warned": "▲", "waived": "▲"}[self.status]
@@ -46,28 +50,49 @@ class Gate:
 
 @dataclass(frozen=True)
 class Gates:
-    """All gates of a verification."""
+    """All gates of a verification.
+
+    Attributes:
+        partial: why this was not all that a sign-off needs; empty if it was.
+    """
 
     gates: tuple[Gate, ...]
+    partial: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether no gate failed; warnings and waived gates do not count."""
+        """Whether no gate failed; warnings and waived gates do not count. This is not yet a sign-off."""
         return all(gate.status != "failed" for gate in self.gates)
+
+    @property
+    def signed_off(self) -> bool:
+        """Whether everything was checked and no gate failed."""
+        return self.passed and not self.partial
 
     def text(self) -> str:
         """The gates for a terminal."""
+        return "\n".join([*map(str, self.gates), self.headline()])
+
+    def headline(self) -> str:
+        """One sentence about all of them."""
         closed = [gate.name for gate in self.gates if gate.status == "failed"]
-        end = "SIGN-OFF: every gate is open" if self.passed else f"NO SIGN-OFF: {', '.join(closed)}"
-        return "\n".join([*map(str, self.gates), end])
+        if closed:
+            return f"NO SIGN-OFF: {', '.join(closed)}" + (f"; partial: {self.partial}" if self.partial else "")
+        return f"PARTIAL, NOT A SIGN-OFF: {self.partial}" if self.partial else "SIGN-OFF: every gate is open"
 
     def as_dict(self) -> dict[str, Any]:
         """The gates as JSON types."""
-        return {"passed": self.passed, "gates": [asdict(gate) for gate in self.gates]}
+        return {
+            "passed": self.passed,
+            "signed_off": self.signed_off,
+            "partial": self.partial,
+            "gates": [asdict(gate) for gate in self.gates],
+        }
 
     def frame(self) -> pd.DataFrame:
         """A line a gate: name, status, evidence, sample, bound, waiver."""
-        return pd.DataFrame([asdict(gate) for gate in self.gates], columns=list(Gate.__dataclass_fields__))
+        columns = [name for name in Gate.__dataclass_fields__ if name != "finding"]
+        return pd.DataFrame([asdict(gate) for gate in self.gates], columns=columns)
 
 
 @dataclass(frozen=True)
@@ -83,7 +108,7 @@ def judge(
     database: Database[Any],
     *,
     setup: SetupResult | None = None,
-    waivers: Mapping[str, Waiver] | None = None,
+    waivers: Sequence[Waiver] = (),
     reports_dir: Path = Path("reports"),
 ) -> Gates:
     """Judge every gate.
@@ -91,27 +116,56 @@ def judge(
     Args:
         result: of the verification.
         database: the target, for the quarantine.
-        setup: result of the setup checks; without it that gate is only a warning.
-        waivers: by name of the gate; a failed gate with one becomes `waived`.
+        setup: result of the setup checks; without it this is no sign-off.
+        waivers: a failed gate with one for what was found becomes `waived`.
         reports_dir: where the newest benchmark is looked for.
+
+    Side effects: the gates are recorded in the run, so that `workbench verify --waive` knows what it is for.
 
     Raises:
         ConfigurationError: a waiver is for a gate that does not exist.
     """
-    unknown = sorted(set(waivers or {}) - set(GATES))
+    unknown = sorted({waiver.gate for waiver in waivers} - set(GATES))
     if unknown:
         raise ConfigurationError(
             f"There is no gate {', '.join(map(repr, unknown))} to waive.", todo=f"Gates: {', '.join(GATES)}."
         )
     evidence = _Evidence(result, setup, database, reports_dir)
-    return Gates(tuple(_waived(make(evidence), (waivers or {}).get(name)) for name, make in GATES.items()))
+    gates = Gates(tuple(_waived(make(evidence), waivers) for make in GATES.values()), _partial(result, setup))
+    state.save_gates(database, result.run_id, [asdict(gate) for gate in gates.gates])
+    return gates
 
 
-def _waived(gate: Gate, waiver: Waiver | None) -> Gate:
-    if waiver is None or gate.status != "failed":
+def _partial(result: VerificationResult, setup: SetupResult | None) -> str:
+    """What a sign-off needs and this verification did not look at."""
+    missing = []
+    if len(result.tables) < len(TABLES):
+        missing.append(f"{len(result.tables)} of {len(TABLES)} tables were checked")
+    done = [{check.check for check in table.checks} for table in result.tables]
+    left_out = [check for check in Check if not all(check in checks for checks in done)]
+    if left_out:
+        missing.append(f"without the checks {', '.join(left_out)}")
+    if result.sample:
+        missing.append("only a sample was compared")
+    elif Check.FIELDS not in left_out and not result.is_complete:
+        missing.append(f"only {result.compared:,} of {result.rows:,} rows were compared")
+    if setup is None:
+        missing.append("the setup was not checked")
+    return "; ".join(missing)
+
+
+def _waived(gate: Gate, waivers: Sequence[Waiver]) -> Gate:
+    """The gate, waived if a waiver is for what was found; one for another finding is shown and changes nothing."""
+    mine = [waiver for waiver in waivers if waiver.gate == gate.name]
+    if gate.status != "failed" or not mine:
         return gate
-    note = f" WAIVED by {waiver.who} on {waiver.date}: {waiver.reason}"
-    return Gate(gate.name, "waived", gate.evidence, gate.sample, gate.bound, note)
+    finding = one_line(gate.finding or gate.evidence)
+    for waiver in mine:
+        if waiver.finding == finding:
+            note = f" WAIVED by {waiver.who} on {waiver.date}: {waiver.reason}"
+            return replace(gate, status="waived", waiver=note)
+    last = mine[-1]
+    return replace(gate, waiver=f" (what {last.who} waived on {last.date} was: {last.finding})")
 
 
 def _setup(evidence: _Evidence) -> Gate:
@@ -120,6 +174,7 @@ def _setup(evidence: _Evidence) -> Gate:
         return Gate("setup", "warned", "not checked in this run; see `workbench check`", "0 checks")
     worst = [check.name for check in found.checks if check.status is Status.FAILED]
     said = f"failed: {', '.join(worst)}" if worst else found.headline().split(": ", 1)[1]
+    said += "" if found.tried_writes else "; writes were not tried"
     return Gate("setup", "failed" if worst else "passed", said, f"{len(found.checks)} checks")
 
 
@@ -129,6 +184,7 @@ def _checked(evidence: _Evidence, name: str, checks: tuple[Check, ...], unit: st
     examined, wrong = sum(check.examined for check in found), sum(check.wrong for check in found)
     sample = f"{examined:,} {unit}"
     bound = upper_bound(examined, wrong) if evidence.result.sample and examined else 0.0
+    bound = max([bound, *(check.bound for check in found)])
     failed = [check.table for check in found if check.status == "failed"]
     if failed:
         tables = ", ".join(dict.fromkeys(failed))
@@ -143,6 +199,20 @@ def _lossless(evidence: _Evidence) -> Gate:
     if gate.status != "passed":
         return gate
     return Gate(gate.name, "passed", "each source value is restored exactly from its document", gate.sample, gate.bound)
+
+
+def _ledger(evidence: _Evidence) -> Gate:
+    """A table without a ledger was loaded by something else, and its rows are accounted for nowhere."""
+    gate = _checked(evidence, "ledger", (Check.LEDGER,), "partitions")
+    skipped = [
+        table.table
+        for table in evidence.result.tables
+        for check in table.checks
+        if check.check is Check.LEDGER and check.status == "skipped"
+    ]
+    if gate.status == "failed" or not skipped:
+        return gate
+    return replace(gate, status="failed", evidence=f"no ledger of {', '.join(skipped)}")
 
 
 def _quarantine(evidence: _Evidence) -> Gate:
@@ -160,8 +230,9 @@ def _performance(evidence: _Evidence) -> Gate:
     from workbench.benchmark.history import read_runs
 
     run = max(read_runs(evidence.reports_dir), key=lambda run: run.started_at, default=None)
+    speed = f"; {evidence.result.speed()}" if evidence.result.speed() else ""
     if run is None:
-        return Gate("performance", "warned", "not measured; see `workbench benchmark`", "0 workloads")
+        return Gate("performance", "warned", f"not measured; see `workbench benchmark`{speed}", "0 workloads")
     judged = run.judgements()
     missed = [judgement.workload for judgement in judged if not judgement.passed]
     product = str(run.environment["versions"]["mongodb"])
@@ -169,13 +240,15 @@ def _performance(evidence: _Evidence) -> Gate:
     status: GateStatus = "failed" if missed else "passed"
     if is_emulator(product):
         status, said = "warned", f"{said}; measured on {product}, which says little about MongoDB"
-    return Gate("performance", status, said, f"{len(judged)} workloads of {run.started_at}")
+    return Gate(
+        "performance", status, said + speed, f"{len(judged)} workloads of {run.started_at}", finding=said
+    )  # fmt: skip
 
 
 GATES: dict[str, Callable[[_Evidence], Gate]] = {
     "setup": _setup,
     "lossless mapping": _lossless,
-    "ledger": lambda evidence: _checked(evidence, "ledger", (Check.LEDGER,), "partitions"),
+    "ledger": _ledger,
     "parity": lambda evidence: _checked(evidence, "parity", (Check.COUNTS, Check.AGGREGATES), "rows and aggregates"),
     "invariants": lambda evidence: _checked(evidence, "invariants", (Check.REFERENCES,), "references and histories"),
     "quarantine dispositioned": _quarantine,

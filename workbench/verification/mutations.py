@@ -59,6 +59,8 @@ def at(path: str, change: Change) -> Callable[[Doc], list[Doc] | None]:
         where: Any = int(leaf) if isinstance(place, list) else leaf
         if after is DROP:
             del place[where]
+            if parents[:2] == ["provenance", "micros"] and not place:
+                del document["provenance"]["micros"]  # an empty note would show by itself
         else:
             place[where] = after
         return [document]

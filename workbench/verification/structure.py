@@ -1,33 +1,33 @@
-"""Level 4, within a collection: indexes, validators and options against the specs, and the embeddings."""
+"""Level 4, within a collection: kind, indexes, validator and options against the specs.
+
+`schema.plan` says what is missing. What it does not ask is compared here: options that make an index useless for our
+questions (hidden, sparse, another collation), and whatever makes documents vanish by themselves (a TTL, a cap).
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from bson.binary import VECTOR_SUBTYPE, Binary
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from workbench import schema
-from workbench.models.document import python_value
-from workbench.models.spec import Collection
+from workbench.models.spec import Collection, Kind, VectorIndex
 from workbench.settings import Settings
-from workbench.similarity.embedder import Embedder, embedder_for
 from workbench.verification.findings import Check, Findings
 
-NORM_TOLERANCE = 1e-3
-MAX_RECOMPUTED = {"structure-hash": 20_000, "minilm": 200}
-"""Embeddings that are made anew and compared, by model: cheap ones more often."""
-_EVENT_FIELDS = ("metric", "cohort", "observed", "expected", "score", "severity", "evidence")
-_BATCH = 1_000
-_FLOAT32 = b"\x27\x00"
+_OF_INDEXES = ("hidden", "sparse", "collation", "expireAfterSeconds", "wildcardProjection", "prepareUnique")
+_NOT_OURS = ("capped", "size", "max", "collation", "viewOn", "clusteredIndex", "expireAfterSeconds")
+_DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
+_UNFIT = frozenset({"FAILED", "DOES_NOT_EXIST", "DELETING"})
+Keys = tuple[tuple[str, Any], ...]
 
 
-def compare_structure(database: Database[Any], spec: Collection, settings: Settings, findings: Findings) -> int:
-    """Compare a collection's kind, indexes, validator and options with its spec; how many things were compared."""
+def compare_structure(
+    database: Database[Any], spec: Collection, settings: Settings, findings: Findings
+) -> tuple[int, str]:
+    """Compare a collection with its spec; how many things were compared, and a note about what is odd but harmless."""
     plan = schema.plan(database, settings, collections=[spec])
     for step in plan.steps:
         findings.add(
@@ -45,79 +45,102 @@ def compare_structure(database: Database[Any], spec: Collection, settings: Setti
             expected=conflict.expected,
             found=conflict.found,
         )
-    return 1 + len(spec.indexes) + (1 if spec.vector else 0)
+    notes = []
+    for info in database.list_collections(filter={"name": spec.name}):
+        compare_options(info.get("options", {}), spec, settings, findings)
+        indexes = [dict(index) for index in database[spec.name].list_indexes()]
+        notes.append(compare_indexes(indexes, spec, findings))
+        if spec.vector:
+            notes.append(_compare_search_index(database, spec, spec.vector, settings, findings))
+    examined = 2 + len(spec.indexes) + (1 if spec.vector else 0)
+    return examined, "; ".join(filter(None, notes))
 
 
-def compare_embeddings(database: Database[Any], spec: Collection, settings: Settings, findings: Findings) -> int:
-    """Judge every embedding of a collection: present, float32, dimension, length, and whether it is its document's."""
-    if spec.vector is None:
-        return 0
-    examined, names, keys = 0, Counter[str](), dict[str, str]()
-    fields = dict.fromkeys((spec.vector.path, "embedding_model", spec.natural_key[0], *_EVENT_FIELDS), 1)
-    embedder = embedder_for(settings)
-    with database[spec.name].find({}, fields, batch_size=_BATCH) as cursor:
-        while batch := list(islice(cursor, _BATCH)):
-            for document in batch:
-                name = str(document.get("embedding_model"))
-                names[name] += 1
-                keys.setdefault(name, str(document.get(spec.natural_key[0])))
-            well = [document for document in batch if _is_well(document, spec, settings, findings)]
-            if examined < MAX_RECOMPUTED[settings.embedding_model]:
-                _compare_with_anew(well, spec, embedder, findings)
-            examined += len(batch)
-    usual = max(names, key=lambda name: names[name], default=embedder.name)
-    for name, count in names.items():
-        if name != usual:
-            findings.add(
-                Check.STRUCTURE,
-                f"embeddings were made by {name}, the others by {usual}: they cannot be compared",
-                key=keys[name],
-                field="embedding_model",
-                expected=usual,
-                found=name,
-                count=count,
-            )
-    return examined
+def compare_options(options: Mapping[str, Any], spec: Collection, settings: Settings, findings: Findings) -> None:
+    """Compare the options of a collection with those that it was created with."""
+    for name in _NOT_OURS:
+        if not options.get(name) or (name == "expireAfterSeconds" and spec.time_series and settings.retention_days):
+            continue  # a retention that is wanted is compared by the plan
+        _add(findings, f"options that the spec does not have: {name}", name, "absent", options[name])
+    if spec.kind is Kind.STANDARD:
+        for name, wanted in _DEFAULTS.items():
+            found = options.get(name, wanted)
+            if found != wanted:
+                _add(findings, f"documents are not validated: {name}", name, wanted, found)
 
 
-def _is_well(document: Mapping[str, Any], spec: Collection, settings: Settings, findings: Findings) -> bool:
-    path = spec.vector.path if spec.vector else ""
-    problem, expected, found = _problem(document.get(path), settings.vector_dimensions)
-    if problem:
-        key = str(document.get(spec.natural_key[0]))
-        findings.add(Check.STRUCTURE, problem, key=key, field=path, expected=expected, found=found)
-    return not problem
+def compare_indexes(indexes: Iterable[Mapping[str, Any]], spec: Collection, findings: Findings) -> str:
+    """Compare the options of the indexes that are there; a note that names those that no spec asks for.
+
+    An index beyond the spec costs room and does no harm, unless it deletes documents or refuses them.
+    """
+    wanted: dict[Keys, list[Mapping[str, Any]]] = {index.keys: [] for index in spec.indexes}
+    extra: list[Mapping[str, Any]] = []
+    by_server: set[Keys] = {(("_id", 1),)}
+    if series := spec.time_series:  # MongoDB 6.3 and later make this one themselves
+        by_server.add(((series.meta_field, 1), (series.time_field, 1)))
+    for index in indexes:
+        keys = tuple((path, _direction(direction)) for path, direction in dict(index["key"]).items())
+        if keys not in by_server or _odd(index):
+            wanted.get(keys, extra).append(index)
+    for same in wanted.values():
+        good = next((index for index in same if not _odd(index)), None)
+        for index in same:
+            if good is None:
+                for name in _odd(index):
+                    _add(
+                        findings, f"an index has another option: {name}", str(index["name"]), "absent", index[name]
+                    )  # fmt: skip
+            elif index is not good:
+                extra.append(index)
+    for index in extra:
+        for name in ("expireAfterSeconds", "unique"):
+            if index.get(name) is not None and index[name] is not False:
+                harm = "deletes" if name == "expireAfterSeconds" else "refuses"
+                _add(
+                    findings, f"an index that no spec has {harm} documents", str(index["name"]), "no such index",
+                    f"{name} {index[name]}",
+                )  # fmt: skip
+    harmless = sorted(str(index["name"]) for index in extra)
+    return f"indexes that no spec has: {', '.join(harmless)}" if harmless else ""
 
 
-def _compare_with_anew(
-    documents: Sequence[Mapping[str, Any]], spec: Collection, embedder: Embedder, findings: Findings
-) -> None:
-    """Make the vectors once more from the other fields of their documents, and compare."""
-    path = spec.vector.path if spec.vector else ""
-    ours = [document for document in documents if document.get("embedding_model") == embedder.name]
-    events = [{name: python_value(document.get(name)) for name in _EVENT_FIELDS} for document in ours]
-    for document, vector in zip(ours, embedder.embed(events), strict=True):
-        likeness = float(vector @ np.frombuffer(document[path], dtype="<f4", offset=2))
-        if not likeness >= 1 - NORM_TOLERANCE:
-            findings.add(
-                Check.STRUCTURE,
-                "embeddings are not those of their documents",
-                key=str(document.get(spec.natural_key[0])),
-                field=path,
-                expected="cosine 1 with a vector made anew",
-                found=f"cosine {likeness:.4f}",
-            )
+def _odd(index: Mapping[str, Any]) -> list[str]:
+    return [name for name in _OF_INDEXES if index.get(name) is not None and index[name] is not False]
 
 
-def _problem(value: Any, dimensions: int) -> tuple[str, str, str]:
-    if value is None:
-        return "documents have no embedding", "an embedding", "null"
-    if not isinstance(value, Binary) or value.subtype != VECTOR_SUBTYPE or bytes(value[:2]) != _FLOAT32:
-        return "embeddings are no BSON vector of float32", "binary subtype 9, float32", type(value).__name__
-    found = (len(value) - 2) // 4
-    if found != dimensions or (len(value) - 2) % 4:
-        return "embeddings have the wrong dimension", str(dimensions), str(found)
-    norm = float(np.linalg.norm(np.frombuffer(value, dtype="<f4", offset=2)))
-    if not abs(norm - 1) <= NORM_TOLERANCE:  # also true for NaN
-        return "embeddings are not of length 1", "1", f"{norm:.4f}"
-    return "", "", ""
+def _direction(value: Any) -> Any:
+    return int(value) if isinstance(value, (int, float)) else value
+
+
+def _compare_search_index(
+    database: Database[Any], spec: Collection, vector: VectorIndex, settings: Settings, findings: Findings
+) -> str:
+    try:
+        found = list(database[spec.name].list_search_indexes(settings.vector_index))
+    except OperationFailure as error:
+        if error.code in schema.SEARCH_UNAVAILABLE:
+            return "no vector search here; exact search is used instead"
+        raise
+    return compare_search_index(found[0], vector, settings, findings) if found else ""
+
+
+def compare_search_index(
+    found: Mapping[str, Any], vector: VectorIndex, settings: Settings, findings: Findings
+) -> str:  # fmt: skip
+    """Compare a vector search index with its definition and state; a note if it is still being built."""
+    definition = found.get("latestDefinition") or found.get("definition") or {}
+    there = {field.get("path"): field for field in definition.get("fields", ())}
+    for field in schema.vector_definition(vector, settings)["fields"]:
+        for name, wanted in field.items():
+            value = there.get(field["path"], {}).get(name)
+            if value != wanted:
+                _add(findings, f"the vector index has another {name} of {field['path']}", name, wanted, value)
+    status = str(found.get("status"))
+    if status in _UNFIT:
+        _add(findings, "the vector index cannot be used", "status", "READY", status)
+    return "" if status == "READY" or status in _UNFIT else f"the vector index is {status}"
+
+
+def _add(findings: Findings, cause: str, field: str, expected: Any, found: Any) -> None:
+    findings.add(Check.STRUCTURE, cause, key=field, field=field, expected=str(expected), found=str(found))

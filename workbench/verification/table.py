@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,10 +19,11 @@ from workbench.settings import Settings
 from workbench.verification.accounts import Excluded, compare_accounts, excluded_rows
 from workbench.verification.aggregates import compare_aggregates
 from workbench.verification.compare import examine, groups_of
+from workbench.verification.embeddings import Embeddings, judge_embeddings
 from workbench.verification.findings import Check, Findings
 from workbench.verification.fingerprints import Fingerprints, buckets_for, merged
 from workbench.verification.forms import Forms
-from workbench.verification.references import compare_references, compare_versions
+from workbench.verification.references import REFERENCES, ValueCounts, compare_references, compare_versions
 from workbench.verification.results import CheckResult, Status, TableResult
 from workbench.verification.sampling import compare_sample
 from workbench.verification.scan import (
@@ -32,11 +33,12 @@ from workbench.verification.scan import (
     source_fingerprints,
     target_fingerprints,
 )
-from workbench.verification.structure import compare_embeddings, compare_structure
+from workbench.verification.structure import compare_structure
 
 Progress = Callable[[str, int], None]
 """Called with a table and the number of rows and documents that were just read."""
-_REFERRED_TO = ("detectors", "detection_runs", "investigation_states")
+_IN_REFERENCES = tuple(dict.fromkeys(name for one in REFERENCES for name in (one.table, one.to_table)))
+_ORDER = list(Check)
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Context:
         sample: about how many rows are compared in all; 0 for every row.
         emulated: the target has no index for ranges of `_id`.
         sizes: rows of each table that is verified.
+        values: of the fields that references use.
     """
 
     settings: Settings
@@ -61,6 +64,9 @@ class Context:
     on_progress: Progress
     sizes: dict[str, int] = field(default_factory=dict)
     _excluded: dict[str, Excluded] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.values = ValueCounts(self.database)
 
     @property
     def workers(self) -> int:
@@ -80,6 +86,8 @@ class TableRun:
     Attributes:
         sampled: rows of the sample, and how many of them are wrong.
         source_futures: fingerprints that worker processes make; empty where this process does.
+        embeddings: what a worker process finds out about them; None where this process does.
+        compared_at: when levels 1 and 2 were done, on the clock `time.perf_counter`.
     """
 
     def __init__(self, context: Context, name: str, earlier: TableResult | None) -> None:
@@ -92,7 +100,11 @@ class TableRun:
         self.source_parts, self.target_parts = self._parts()
         self.source_futures: list[Future[Fingerprints]] = []
         self.target_futures: list[Future[Fingerprints]] = []
+        self.embeddings: Future[Embeddings] | None = None
+        self.compared_at = 0.0
         self.sampled = (0, 0)
+        self._compared = 0
+        self._asked_seconds = 0.0
         self._rows = self._documents = self._skipped = 0
         self._wrong: tuple[int, ...] = ()
         self._fingerprints = ("", "")
@@ -119,10 +131,33 @@ class TableRun:
         sources = [replace(source, partition=partition) for partition in partitions]
         return sources, _ranges(target, context.workers) if self._ranges_are_cheap else [target]
 
+    def note_time(self, future: Future[Fingerprints]) -> None:
+        """Called when a worker process has read a part."""
+        self.compared_at = time.perf_counter()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether no worker process is busy with it."""
+        futures: list[Future[Any]] = [*self.source_futures, *self.target_futures]
+        return all(future.done() for future in futures) and (self.embeddings is None or self.embeddings.done())
+
+    def wait(self) -> None:
+        """Wait until no worker process is busy with it; what went wrong there is raised later."""
+        futures: list[Future[Any]] = [*self.source_futures, *self.target_futures]
+        wait([*futures, self.embeddings] if self.embeddings else futures)
+
+    def ask(self) -> None:
+        """Run the checks that the databases answer themselves, while worker processes read the rows."""
+        began, checks, sample = time.perf_counter(), self.context.checks, self.context.sample
+        if Check.AGGREGATES in checks and not sample:
+            self._check(Check.AGGREGATES, self._aggregates)
+        if Check.REFERENCES in checks and not sample:
+            self._check(Check.REFERENCES, self._references)
+        self._asked_seconds = time.perf_counter() - began
+
     def to_end(self) -> TableResult:
-        """Run every check that is asked for."""
-        began = time.perf_counter()
-        checks, sample = self.context.checks, self.context.sample
+        """Run the checks that read rows, and those that need their results."""
+        began, checks, sample = time.perf_counter(), self.context.checks, self.context.sample
         if checks & {Check.COUNTS, Check.FIELDS}:
             if sample:
                 self._compare_sample()
@@ -130,18 +165,17 @@ class TableRun:
                 self._compare_again(self.earlier)
             else:
                 self._compare_all()
-        if Check.AGGREGATES in checks and not sample:
-            self._check(Check.AGGREGATES, self._aggregates)
-        if Check.REFERENCES in checks and not sample:
-            self._check(Check.REFERENCES, self._references)
+        self.compared_at = self.compared_at or time.perf_counter()
         if Check.STRUCTURE in checks:
-            self._check(Check.STRUCTURE, self._structure)
+            self._structure()
         if Check.LEDGER in checks:
             self._check(Check.LEDGER, self._accounts)
+        self._checks.sort(key=lambda result: _ORDER.index(result.check))
         return TableResult(
             self.name, self.spec.name, self._rows, self._documents, len(self.excluded.ids), tuple(self._checks),
             self.findings.clusters(), self.buckets, self._wrong, *self._fingerprints,
-            seconds=time.perf_counter() - began, note="; ".join(filter(None, self._notes)),
+            seconds=time.perf_counter() - began + self._asked_seconds, note="; ".join(filter(None, self._notes)),
+            compared=self._compared,
         )  # fmt: skip
 
     def _check(self, check: Check, compare: Callable[[], tuple[int, str]]) -> None:
@@ -149,10 +183,10 @@ class TableRun:
         examined, note = compare()
         self._record(check, examined, note, time.perf_counter() - began)
 
-    def _record(self, check: Check, examined: int, note: str, seconds: float) -> None:
+    def _record(self, check: Check, examined: int, note: str, seconds: float, bound: float = 0.0) -> None:
         wrong = self.findings.count(check)
         status: Status = "failed" if wrong else "passed" if examined else "skipped"
-        self._checks.append(CheckResult(self.name, check, status, examined, wrong, note, seconds))
+        self._checks.append(CheckResult(self.name, check, status, examined, wrong, note, seconds, bound))
 
     # -- levels 1 and 2 -------------------------------------------------------------------------------------------
 
@@ -161,6 +195,7 @@ class TableRun:
         began = time.perf_counter() - source.seconds - found.seconds
         self._rows, self._documents, self._skipped = source.rows + source.skipped, found.rows, source.skipped
         self._fingerprints = (source.total, found.total)
+        self._compared = source.rows
         self._wrong = tuple(source.differing(found))
         self._examine(groups_of(self._wrong, lambda bucket: source.counts[bucket] + found.counts[bucket]))
         self._record_levels(time.perf_counter() - began)
@@ -169,25 +204,29 @@ class TableRun:
         """Only the buckets that an earlier run found wrong."""
         began = time.perf_counter()
         average = (earlier.rows + earlier.documents) / max(1, earlier.buckets)
-        self._examine(groups_of(earlier.wrong_buckets, lambda bucket: average))
+        self._compared = self._examine(groups_of(earlier.wrong_buckets, lambda bucket: average))
         still = self.findings.count(Check.COUNTS, Check.FIELDS)
         self._wrong = earlier.wrong_buckets if still else ()
-        self._rows, self._documents = earlier.rows, earlier.documents
-        self._notes.append(f"only the {len(earlier.wrong_buckets):,} of {earlier.buckets:,} buckets that were wrong")
+        self._rows = self.context.sizes[self.name]
+        self._documents = self.context.database[self.spec.name].count_documents({})
+        self._notes.append(
+            f"only the {len(earlier.wrong_buckets):,} of {earlier.buckets:,} buckets that were wrong: "
+            f"{self._compared:,} rows"
+        )
         self._record_levels(time.perf_counter() - began)
 
     def _record_levels(self, seconds: float) -> None:
         self._record(Check.COUNTS, max(self._rows, self._documents, 1), "", 0.0)
-        compared = len(self.forms.fields) * max(1, self._rows - self._skipped)
+        compared = len(self.forms.fields) * max(1, self._compared)
         self._record(Check.FIELDS, compared, f"{self.buckets:,} buckets, {len(self._wrong):,} differ", seconds)
 
-    def _examine(self, groups: list[frozenset[int]]) -> None:
+    def _examine(self, groups: list[frozenset[int]]) -> int:
         whole = replace(self.target_parts[0], ids=None)
-        self._notes.append(
-            examine(
-                self.forms, self.source_parts, whole, groups, self.findings, ranges_are_cheap=self._ranges_are_cheap
-            )
+        compared, note = examine(
+            self.forms, self.source_parts, whole, groups, self.findings, ranges_are_cheap=self._ranges_are_cheap
         )
+        self._notes.append(note)
+        return compared
 
     def _both_fingerprints(self) -> tuple[Fingerprints, Fingerprints]:
         if self.source_futures:
@@ -219,6 +258,7 @@ class TableRun:
             context.source, context.database, self.forms, rows=self._rows, wanted=wanted, seed=context.seed,
             excluded=self.excluded.ids, findings=self.findings,
         )  # fmt: skip
+        self._compared = self.sampled[0]
         expected = self._rows - len(self.excluded.ids)
         if expected != self._documents:
             self.findings.add(Check.COUNTS, "counts differ", expected=f"{expected:,}", found=f"{self._documents:,}")
@@ -232,29 +272,37 @@ class TableRun:
         return compare_aggregates(
             self.context.source,
             self.context.database,
-            table=self.name,
-            collection=self.spec.name,
+            table=TABLES[self.name],
+            settings=self.context.settings,
             excluded=self.excluded.keys,
-            key=TABLES[self.name].key,
             rows=self.context.sizes[self.name],
+            values=self.context.values,
             rules=Ledger(self.context.database).rules(self.name),
             findings=self.findings,
         )
 
     def _references(self) -> tuple[int, str]:
         context = self.context
-        keys = {table: context.excluded(table).keys for table in _REFERRED_TO}
-        examined = compare_references(context.source, context.database, self.name, keys, self.findings)
+        keys = {table: context.excluded(table).keys for table in _IN_REFERENCES}
+        examined = compare_references(context.source, context.values, self.name, keys, self.findings)
         if self.name == "investigation_audit_log":
             examined += compare_versions(context.source, context.database, self.excluded.keys, self.findings)
         return examined, ""
 
-    def _structure(self) -> tuple[int, str]:
-        context = self.context
-        examined = compare_structure(context.database, self.spec, context.settings, self.findings)
-        if not context.sample:
-            examined += compare_embeddings(context.database, self.spec, context.settings, self.findings)
-        return examined, ""
+    def _structure(self) -> None:
+        context, began = self.context, time.perf_counter()
+        examined, note = compare_structure(context.database, self.spec, context.settings, self.findings)
+        bound = 0.0
+        if self.spec.vector and not context.sample:
+            found = (
+                self.embeddings.result()
+                if self.embeddings
+                else judge_embeddings(context.database, self.name, context.settings, context.seed)
+            )
+            self.findings.merge(found.findings)
+            examined, bound = examined + found.examined, found.bound
+            note = "; ".join(filter(None, (note, found.note)))
+        self._record(Check.STRUCTURE, examined, note, time.perf_counter() - began, bound)
 
     def _accounts(self) -> tuple[int, str]:
         counted = bool(self._fingerprints[0])

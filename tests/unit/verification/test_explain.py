@@ -32,6 +32,8 @@ HOUR = 3_600_000_000
         (Kind.DOUBLE, 0.1, 0.1000000001, "the last digits"),
         (Kind.DOUBLE, 0.1, -0.1, "the sign"),
         (Kind.NUMERIC, ("#", "15e-1"), 3, "another number"),
+        (Kind.NUMERIC, ("#", "1.50"), ("#", "1.5"), "the scale"),
+        (Kind.NUMERIC, ("#", "1.0000000000000000001"), ("#", "1.0"), "the last digits"),
         (Kind.NUMERIC, 1, "1", "another type"),
         (Kind.NUMERIC, 1, ("malformed", "bytes", "b''"), "a value of type bytes"),
         (Kind.BOOLEAN, True, False, "another value"),
@@ -51,6 +53,8 @@ def test_cause_of_scalars(kind: Kind, expected: Any, found: Any, words: str) -> 
         ('{"a": 1}', '{"a": 1, "b": null}', "at b: a part that the source does not have"),
         ('{"a": 1}', '{"a": "1"}', "at a: another type"),
         ('{"a": true}', '{"a": 1}', "at a: another type"),
+        ('{"b": {"a": 1}}', '{"b": {"a": 1.0}}', "at b.a: another type"),
+        ("[1, 2]", "[1, 2.0]", "at []: another type"),
         ("[1]", "2", "another type"),
     ],
 )

@@ -11,14 +11,16 @@ from uuid import UUID
 import bson
 import pytest
 from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.migration.tables import TABLES
-from workbench.migration.tables.columns import RowProblem
+from workbench.migration.tables.columns import RULES, RowProblem
 from workbench.settings import Settings
-from workbench.verification.forms import Forms, identity
+from workbench.verification.forms import DOUBLED, Forms, identity
 from workbench.verification.mutations import MUTATIONS
+from workbench.verification.scan import decoded
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
@@ -62,14 +64,18 @@ def selected(table: str, changes: dict[str, Any]) -> tuple[Any, ...]:
     return row if TABLES[table].has_tenant else (*row, SETTINGS.default_tenant)
 
 
-def stored(table: str, row: tuple[Any, ...]) -> dict[str, Any]:
+def stored(table: str, row: tuple[Any, ...], rules: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The document of a row as it comes back from MongoDB."""
     spec = TABLES[table]
     no_broken_rule = None
-    document = spec.validate(spec.build((*row, no_broken_rule))).to_bson()
+    document = spec.validate(spec.build((*row, no_broken_rule), rules)).to_bson()
     if spec.collection.vector:
         del document[spec.collection.vector.path]
     return bson.decode(bson.encode(document, codec_options=CODEC), codec_options=CODEC)
+
+
+def _micros(table: str, *paths: str) -> dict[str, Any]:
+    return {"table": table, "micros": dict.fromkeys(paths, 5)}
 
 
 def differing(table: str, row: tuple[Any, ...], document: dict[str, Any]) -> list[str]:
@@ -144,6 +150,14 @@ def test_a_row_that_changed_shows_in_its_column(table: str, column: str, value: 
         ("soar_playbook_executions", {"duration_ms": 1.0}, "duration_ms"),
         ("soar_playbook_executions", {"actions_executed": "none"}, "actions_executed"),
         ("soar_playbook_executions", {"started_at": 5}, "started_at"),
+        ("soar_playbook_executions", {"provenance": _micros("soar_playbook_executions", "a.b.c")}, "provenance"),
+        ("investigation_states", {"provenance": _micros("investigation_states", "last_accessed")}, "provenance"),
+        ("anomaly_events", {"provenance": _micros("anomaly_events", "metric")}, "provenance"),
+        ("composio_connections", {"provenance": {"table": "composio_connections", "exact": {}}}, "provenance"),
+        ("anomaly_events", {"evidence": {"signals": ["a", "b"], "n": 1}}, "evidence"),
+        ("anomaly_events", {"evidence": {"signals": ["a", "b"], "n": Decimal128("1.0")}}, "evidence"),
+        ("anomaly_events", {"observed": Decimal128("1.5")}, "observed"),
+        ("anomaly_events", {DOUBLED: True}, "document shape"),
     ],
 )
 def test_a_document_that_changed_shows_in_its_field(table: str, change: dict[str, Any], field: str) -> None:
@@ -151,9 +165,46 @@ def test_a_document_that_changed_shows_in_its_field(table: str, change: dict[str
     assert field in differing(table, row, {**stored(table, row), **change})
 
 
+@pytest.mark.parametrize(("progress", "invented"), [(None, {"risk_score": 0.9}), (None, {}), ('{"a": 1}', {})])
+def test_results_without_a_source_show(progress: str | None, invented: dict[str, Any]) -> None:
+    row = selected("investigation_states", {"progress_json": progress, "settings_json": "{}"})
+    document = stored("investigation_states", row)
+    assert differing("investigation_states", row, document) == []
+    assert differing("investigation_states", row, {**document, "results": invented}) == ["document shape"]
+
+
+@pytest.mark.parametrize("rules", [frozenset(), frozenset(RULES)])
+def test_a_whole_number_where_the_model_has_a_double_is_no_difference(rules: frozenset[str]) -> None:
+    progress = (
+        '{"a": 1, "progress_percentage": 40, "risk_score": 1, "transaction_scores": {"t": 0, "u": 0.5},'
+        ' "domain_findings": {"device": {"risk_score": 1, "confidence": 1.0, "n": 3, "wide": 1e-400}}}'
+    )
+    settings = '{"a.b": 1}' if rules else "{}"
+    row = selected("investigation_states", {"progress_json": progress, "settings_json": settings})
+    document = stored("investigation_states", row, rules)
+    assert document["results"]["transaction_scores"]["t"] == 0.0
+    assert type(document["results"]["domain_findings"]["device"]["n"]) is int
+    assert differing("investigation_states", row, document) == []
+    document["results"]["domain_findings"]["device"]["n"] = 3.0
+    assert "progress_json" in differing("investigation_states", row, document)
+
+
+def test_two_fields_of_one_name_show() -> None:
+    row = selected("composio_connections", {})
+    raw = bson.encode(stored("composio_connections", row), codec_options=CODEC)
+    extra = bson.encode({"status": "revoked"})[4:-1] + raw[4:]  # an element more, before the true one
+    doubled = (len(extra) + 4).to_bytes(4, "little") + extra
+    assert bson.decode(doubled, CODEC) == bson.decode(raw, CODEC) | {"status": "active"}
+    documents = decoded(raw + doubled + raw, CODEC)
+    assert [differing("composio_connections", row, document) for document in documents] == [[], ["document shape"], []]
+
+
 def test_a_document_without_anything_can_be_compared() -> None:
     row = selected("anomaly_events", {})
-    assert "anomaly_events" not in differing("anomaly_events", row, {"_id": 1})
+    forms = Forms(TABLES["anomaly_events"], SETTINGS)
+    found = differing("anomaly_events", row, {"_id": 1})
+    empty = {name.name for name, value in zip(forms.fields, forms.row_form(row), strict=True) if value is None}
+    assert set(found) == {field.name for field in forms.fields} - empty - {"provenance"}
     assert identity({"_id": 1}) == b"\xff" * 12
 
 

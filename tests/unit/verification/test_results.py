@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +28,9 @@ def result(found: Findings, **table: Any) -> VerificationResult:
         CheckResult("detectors", Check.COUNTS, "passed", 500, 0),
         CheckResult("detectors", Check.FIELDS, "failed" if found.count() else "passed", 5_000, found.count(), "", 2.0),
     )
-    one = TableResult("detectors", "detectors", 500, 499, 1, checks, found.clusters(), **{"seconds": 2.0, **table})
+    one = TableResult(
+        "detectors", "detectors", 500, 499, 1, checks, found.clusters(), **{"seconds": 2.0, "compared": 499, **table}
+    )
     return VerificationResult("run", utc_now(), 2.0, (one,), notes=("a note",))
 
 
@@ -51,7 +54,7 @@ def test_memory_is_bounded_by_causes_and_examples() -> None:
 def test_text_json_and_frames_say_the_same() -> None:
     found = result(findings())
     text = found.text()
-    assert "FAILED: 412 mismatches; 500 rows in 2.0 s (250 rows/s); run run" in text
+    assert "FAILED: 412 mismatches; 499 rows in 2.0 s (250 rows/s); run run" in text
     assert "✖ detectors" in text
     assert "note: a note" in text
     stored = json.loads(json.dumps(found.as_dict()))
@@ -61,7 +64,7 @@ def test_text_json_and_frames_say_the_same() -> None:
     assert found.checks_frame().status.tolist() == ["passed", "failed"]
     assert found.tables_frame().mismatches.tolist() == [412]
     assert found.coverage_frame().compared.tolist() == [499]
-    assert found.rates_frame().rows_per_second.tolist() == [250]
+    assert found.rates_frame().rows_per_second.tolist() == [249.5]
 
 
 def test_a_table_comes_back_from_its_stored_form() -> None:
@@ -85,3 +88,27 @@ def test_a_sample_says_what_it_does_not_know() -> None:
     assert str(bound) == (
         "300 of 60,000 rows compared, 0 differ: with 95% confidence at most 0.993% of the rows (about 596) differ"
     )
+
+
+def test_what_was_left_out_is_not_claimed() -> None:
+    found = result(Findings("detectors"), compared=20)
+    assert found.headline() == (
+        "No mismatch: 500 rows against 499 documents in 1 tables, of which 20 rows were compared."
+    )
+    assert found.coverage_frame().not_compared.tolist() == [479]
+    assert (found.compare_rate, found.speed()) == (0.0, "")
+
+
+def test_a_run_that_checked_nothing_did_not_pass() -> None:
+    found = VerificationResult("run", utc_now(), 2.0, ())
+    assert not found.passed
+    assert found.headline() == "Nothing was checked."
+    assert "FAILED: nothing was checked" in found.text()
+
+
+def test_the_rate_is_compared_with_that_of_the_load() -> None:
+    found = replace(result(Findings("detectors")), compare_seconds=0.5, load_rate=400.0)
+    assert found.speed() == (
+        "counts and fields: 998 rows/s, 2.5 times the 400 rows/s of the load (goal: at least 2 times)"
+    )
+    assert found.as_dict()["compare_rows_per_second"] == 998

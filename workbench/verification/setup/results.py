@@ -80,10 +80,11 @@ class SetupCheck:
 
 @dataclass(frozen=True)
 class SetupResult:
-    """All checks of a setup, in whatever form is wanted."""
+    """All checks of a setup, in whatever form is wanted. `tried_writes` says whether the canary writes were made."""
 
     checks: tuple[SetupCheck, ...]
     seconds: float
+    tried_writes: bool = True
 
     @property
     def passed(self) -> bool:

@@ -32,7 +32,7 @@ def check_setup(settings: Settings, *, write: bool = True) -> SetupResult:
     """
     began = time.perf_counter()
     checks = [*_source_checks(settings), *_target_checks(settings, write)]
-    return SetupResult(tuple(checks), time.perf_counter() - began)
+    return SetupResult(tuple(checks), time.perf_counter() - began, write)
 
 
 def _source_checks(settings: Settings) -> Iterator[SetupCheck]:
