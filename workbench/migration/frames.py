@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 import psycopg
+import pymongo
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from workbench.migration.ledger import Ledger
 from workbench.migration.profile import profile
@@ -16,6 +17,8 @@ from workbench.migration.quarantine import STATES, Quarantine
 from workbench.migration.results import TableResult
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.columns import rule_for
+
+_SIZE_SECONDS = 10.0
 
 
 def accounts(results: Iterable[TableResult]) -> pd.DataFrame:
@@ -72,10 +75,14 @@ def sizes(source: psycopg.Connection[Any], database: Database[Any]) -> pd.DataFr
 
 
 def _collection_bytes(database: Database[Any], name: str) -> float:
+    """NaN where the server may not tell, or not soon: the embedded one reads every document for it."""
     try:
-        stats = database.command("collStats", name)
-    except OperationFailure:
-        return float("nan")
+        with pymongo.timeout(_SIZE_SECONDS):
+            stats = database.command("collStats", name)
+    except PyMongoError as error:
+        if isinstance(error, OperationFailure) or error.timeout:
+            return float("nan")
+        raise
     return float(stats.get("storageSize", 0) + stats.get("totalIndexSize", 0)) or float(stats.get("size", "nan"))
 
 
