@@ -14,6 +14,7 @@ from tests.cases import ANOMALIES, CASE, INVESTIGATIONS, MARKUP, OTHER, TENANT, 
 from tests.documents import START
 from workbench import connections
 from workbench.errors import InvalidInput, NotFound, TargetUnavailable
+from workbench.explorer import anomalies
 from workbench.explorer.dossier import Dossier
 from workbench.explorer.investigations import PAGE_ROWS, InvestigationFilter, InvestigationPage
 from workbench.explorer.model import ExplorerModel
@@ -159,6 +160,17 @@ def test_incidents_are_groups_on_the_map(model: ExplorerModel) -> None:
     assert len(points.frame) == ANOMALIES
     assert sorted(groups.frame["anomalies"].tolist()[:2]) == [10, 10]
     assert groups.frame["in common"][0].startswith("metric_")
+
+
+def test_a_map_that_holds_not_all_describes_those_that_it_holds(
+    model: ExplorerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anomalies, "MAP_POINTS", 35)
+    points, groups = model.run(model.anomaly_map(TENANT))
+    assert len(points.frame) == 35
+    assert points.note.startswith("The map is full")
+    assert (groups.frame["anomalies"] >= 3).all()
+    assert groups.questions[0].limit == 35
 
 
 def test_operations_count_failures_durations_and_what_expires(model: ExplorerModel) -> None:

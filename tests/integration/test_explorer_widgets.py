@@ -132,6 +132,35 @@ def test_cancel_answers_within_half_a_second(counted: CountedModel) -> None:
     assert "51-100 of about 121" in found.view.position.value
 
 
+def test_a_click_on_the_detail_does_not_stop_the_search_that_was_typed(counted: CountedModel) -> None:
+    found = explorer(counted, investigation_id=CASE)
+    found.view.text.value = "case-"
+    found.view.section.value = "Similar"
+    found.settle()
+    assert "1-1 of about 1" in found.view.position.value
+    assert f"{TENANT}-investigation-7" in found.view.detail.value
+
+
+def test_a_page_never_goes_on_with_another_filter(counted: CountedModel) -> None:
+    found = explorer(counted)
+    counted.seconds = 30.0
+    found.view.status.value = "COMPLETED"
+    found.cancel()
+    counted.seconds = 0.0
+    found.view.next.click()
+    found.settle()
+    assert "1-41 of about 41" in found.view.position.value
+    assert found.view.next.disabled
+
+
+def test_clearing_no_filter_reads_the_list_again(counted: CountedModel) -> None:
+    found = explorer(counted)
+    before = counted.asked
+    found.view.clear.click()
+    found.settle()
+    assert counted.asked == before + 1
+
+
 def test_setting_a_filter_never_blocks(counted: CountedModel) -> None:
     found = explorer(counted)
     counted.seconds = 30.0
@@ -160,7 +189,7 @@ def test_an_unexpected_error_is_named_and_logged(model: ExplorerModel, caplog: p
     async def fail() -> None:
         raise ZeroDivisionError("with secrets")
 
-    found._ask("Testing", fail(), lambda _: None)
+    found._ask(found._detail, "Testing", fail(), lambda _: None)
     found.settle()
     assert "Unexpected ZeroDivisionError" in found.view.message.value
     assert "secrets" not in found.view.message.value
@@ -209,6 +238,7 @@ def test_a_deep_link_to_nothing_says_so(model: ExplorerModel) -> None:
     found = explorer(model, investigation_id="no-such-case")
     assert "no-such-case" in found.view.message.value
     assert 'role="alert"' in found.view.message.value
+    assert "1-50 of about 121" in found.view.position.value
 
 
 def test_the_tenant_can_be_changed(model: ExplorerModel) -> None:
@@ -220,6 +250,26 @@ def test_the_tenant_can_be_changed(model: ExplorerModel) -> None:
     found.settle()
     assert "1-50 of about 120" in found.view.position.value
     assert TENANT not in found.view.table.value.split("<details>")[0]
+
+
+def test_an_open_detail_stays_with_its_tenant(model: ExplorerModel) -> None:
+    found = explorer(model, investigation_id=CASE)
+    found.view.tenant.value = OTHER
+    found.settle()
+    found.view.section.value = "Similar"
+    found.settle()
+    assert found.view.message.value == ""
+    assert f"{TENANT}-investigation-7" in found.view.detail.value
+
+
+def test_what_is_picked_is_opened_for_the_tenant_of_the_list(counted: CountedModel) -> None:
+    found = explorer(counted)
+    counted.seconds = 30.0
+    found.view.tenant.value = OTHER
+    found.cancel()
+    found.view.open.click()
+    found.settle()
+    assert "case-&lt;b&gt;one" in found.view.heading.value
 
 
 def test_every_control_has_a_label(model: ExplorerModel) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from workbench.explorer.server import settings_environment
 from workbench.settings import Settings
@@ -69,6 +70,24 @@ def test_the_link_opens_lab_and_ctrl_c_ends_it_with_its_kernels(explored: Settin
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
     assert all(token not in " ".join(child.info["cmdline"] or []) for child in psutil.process_iter(["cmdline"]))
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_closed_terminal_leaves_no_server_behind(
+    explored: Settings, tmp_path: Path, ended_by: signal.Signals
+) -> None:
+    settings = explored.model_copy(update={"data_dir": tmp_path / "data"})
+    process = run("workbench.cli.lab", "lab", ["investigations", "--allow-root"], settings, tmp_path)
+    assert process.stdout is not None
+    next(line for line in process.stdout if "http://" in line)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(ended_by)
+    process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    for child in alive:
+        child.kill()
+    assert children
+    assert alive == []
 
 
 def test_embed_says_what_it_did(explored: Settings, tmp_path: Path) -> None:

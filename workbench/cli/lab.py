@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -23,6 +25,9 @@ def lab(
     from workbench.explorer.server import start_lab
     from workbench.reporting.catalogue import find_notebook
 
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal ends JupyterLab as Ctrl-C does, and leaves no kernel behind
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     settings = load_settings()
     path = find_notebook(notebook)
     if not settings.mongodb_uri and not embedded.status(settings.data_dir)[1].running:
@@ -35,3 +40,7 @@ def lab(
         typer.echo("Shutting down the kernels.")
     finally:
         server.stop()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

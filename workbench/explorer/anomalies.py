@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,11 @@ async def read_map(reader: Reader, tenant: str) -> tuple[Part, Part]:
         (tenant,),
         {"embedding_model": reader.similarity.embedder.name},
         ("metric", "severity", "cohort", "investigation_id", "created_at"),
+        limit=MAP_POINTS,
     )
-    about = {row["_id"]: row for row in await reader.rows(question)}
+    # Asked by id, or where there are more than the map holds, others might come than those whose vectors were read.
+    drawn = replace(question, filter={**question.filter, "_id": {"$in": ids}})
+    about = {row["_id"]: row for row in await reader.rows(drawn)}
     number = await asyncio.to_thread(groups, vectors)
     return _map(ids, vectors, number, about, question), _groups(ids, number, about, question)
 
@@ -202,6 +205,8 @@ def _map(ids: list[Any], vectors: Any, number: Any, about: dict[Any, Json], ques
     shown = len(set(names.values()))
     alt = f"Map of {len(frame):,} anomalies; the {shown} largest groups are marked and named."
     note = f"{len(frame):,} anomalies; near means alike. The {shown} largest groups are named."
+    if len(frame) >= MAP_POINTS:
+        note = f"The map is full: further anomalies are not on it. {note}"
     return Part("Map of anomalies", frame, (question,), note=note, draw=charts.map_of_groups, alt=alt)
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -24,12 +25,23 @@ _PARTS = {"Facts": (0, 1), "Findings": (1, 2), "Transactions": (2, 4), "Anomalie
 """Section -> the dossier's parts; Response is the rest of them, Similar is asked for when it is shown."""
 
 
+@dataclass
+class _Half:
+    """The newest question of one half of the view, the list or the detail; `what` is empty where none is open."""
+
+    number: int = 0
+    running: Future[Any] | None = None
+    what: str = ""
+    error: str = ""
+
+
 class ExplorerController:
     """Connects a view with a model.
 
     Questions run on the model's loop; their answers are applied on the loop that ran when the controller was made
-    (a kernel's), or on the model's own where none did. Each question has a number, and an answer whose number is not
-    the newest is dropped; its question is cancelled already.
+    (a kernel's), or on the model's own where none did. The list and the detail each have one question at a time: a
+    newer one cancels it, and its answer is dropped. Neither disturbs the other, or a click on the detail would leave
+    a list that is not the one that the filters say.
 
     Args:
         model: answers.
@@ -50,10 +62,10 @@ class ExplorerController:
     ) -> None:
         self.model, self.view = model, view
         self._debounce_seconds = debounce_seconds
-        self._number = 0
-        self._running: Future[Any] | None = None
+        self._list, self._detail = _Half(), _Half()
         self._done = threading.Event()
         self._page: InvestigationPage | None = None
+        self._shown = start  # the filter of the page
         self._starts: list[Any] = [None]  # the key after which each page begins, up to the one that is shown
         self._dossier: Dossier | None = None
         self._similar: tuple[Part, Part] | None = None
@@ -64,10 +76,9 @@ class ExplorerController:
             self._home = None
         self._fill(start)
         self._listen()
+        self.search()
         if investigation_id:
-            self.open(investigation_id, then=self.search)
-        else:
-            self.search()
+            self.open(investigation_id)
 
     @property
     def wanted(self) -> InvestigationFilter:
@@ -91,18 +102,26 @@ class ExplorerController:
         self._ask_page([None], debounced=debounced)
 
     def next_page(self) -> None:
-        """Show the page after the present one."""
-        if self._page and self._page.next_key:
+        """Show the page after the present one; the first one where the filters are not those of the page any more."""
+        if self._is_outdated():
+            self.search()
+        elif self._page and self._page.next_key:
             self._ask_page([*self._starts, self._page.next_key])
 
     def previous_page(self) -> None:
-        """Show the page before the present one."""
-        if len(self._starts) > 1:
+        """Show the page before the present one; the first one where the filters are not those of the page any more."""
+        if self._is_outdated():
+            self.search()
+        elif len(self._starts) > 1:
             self._ask_page(self._starts[:-1])
 
-    def open(self, investigation_id: str, then: Callable[[], None] | None = None) -> None:
-        """Show one investigation; `then` is called when it is there."""
-        tenant = self.view.tenant.value
+    def _is_outdated(self) -> bool:
+        """Whether the page answers another filter: the question for the present one was cancelled, or failed."""
+        return self.wanted != self._shown
+
+    def open(self, investigation_id: str) -> None:
+        """Show one investigation of the tenant whose list is shown."""
+        tenant = self._shown.tenant
 
         def show(dossier: Dossier) -> None:
             self._dossier, self._similar = dossier, None
@@ -110,21 +129,19 @@ class ExplorerController:
                 self.view.show_versions([str(version) for version in dossier.versions])
                 self.view.section.value = SECTIONS[0]
             self._show_section()
-            self._idle()
             if dossier.anomalies:
                 self.model.submit(self.model.warm_up(tenant))
-            if then:
-                then()
 
-        self._ask(f"Opening {investigation_id}", self.model.dossier(tenant, investigation_id), show)
+        self._ask(self._detail, f"Opening {investigation_id}", self.model.dossier(tenant, investigation_id), show)
 
     def cancel(self) -> None:
         """Stop what is being asked; what is shown stays."""
-        self._number += 1
-        if self._running:
-            self._running.cancel()
-        self._idle("Cancelled.")
-        self._done.set()
+        for half in (self._list, self._detail):
+            half.number += 1
+            half.what = ""
+            if half.running:
+                half.running.cancel()
+        self._show_state("Cancelled.")
 
     def settle(self, timeout_seconds: float = 30.0) -> None:
         """Wait until no question is open; for use outside a kernel.
@@ -158,7 +175,7 @@ class ExplorerController:
 
     def _listen(self) -> None:
         view = self.view
-        view.clear.on_click(lambda _: view.clear_filters())
+        view.clear.on_click(lambda _: self._clear())
         view.cancel.on_click(lambda _: self.cancel())
         view.next.on_click(lambda _: self.next_page())
         view.previous.on_click(lambda _: self.previous_page())
@@ -167,6 +184,11 @@ class ExplorerController:
             control.observe(self._filter_changed, names="value")
         for control in (view.section, view.before, view.after):
             control.observe(self._section_changed, names="value")
+
+    def _clear(self) -> None:
+        with self._unheard():
+            self.view.clear_filters()
+        self.search()  # also where no filter was set: the list may be old
 
     def _filter_changed(self, _: object) -> None:
         if self._listening:
@@ -180,23 +202,23 @@ class ExplorerController:
         """Ask for the page that begins after the last of `starts`; they count once it is shown."""
         first = (len(starts) - 1) * PAGE_ROWS + 1  # only a full page has another after it
         about = self._page.about if self._page and len(starts) > 1 else None
+        wanted = self.wanted
 
         async def answer() -> InvestigationPage:
             if debounced:
                 await asyncio.sleep(self._debounce_seconds)
-            return await self.model.page(self.wanted, after=starts[-1], first=first, about=about)
+            return await self.model.page(wanted, after=starts[-1], first=first, about=about)
 
         def show(page: InvestigationPage) -> None:
-            self._page, self._starts = page, starts
+            self._page, self._starts, self._shown = page, starts, wanted
             rows = page.part.frame.to_dict("records")
             choices = [
                 (f"{page.first + i}. {row['investigation']} · {row['user']} · {row['status']}", id_)
                 for i, (row, id_) in enumerate(zip(rows, page.ids, strict=True))
             ]
             self.view.show_page(part_html(page.part, heading=False), page.position, choices)
-            self._idle()
 
-        self._ask("Searching", answer(), show)
+        self._ask(self._list, "Searching", answer(), show)
 
     def _show_section(self) -> None:
         if self._dossier is None:
@@ -224,36 +246,35 @@ class ExplorerController:
         def show(parts: tuple[Part, Part]) -> None:
             self._similar = parts
             self._show_section()
-            self._idle()
 
-        self._ask("Searching for similar ones", self.model.similar(self.view.tenant.value, dossier), show)
+        self.view.show_detail(heading=dossier.investigation_id)  # not the section before, under this one's name
+        question = self.model.similar(str(dossier.investigation["tenant_id"]), dossier)
+        self._ask(self._detail, "Searching for similar ones", question, show)
 
-    def _ask(self, what: str, question: Coroutine[Any, Any, Any], show: Callable[[Any], None]) -> None:
-        """Start a question in place of the one that runs."""
-        self._number += 1
-        number = self._number
-        if self._running:
-            self._running.cancel()
-        self._done.clear()
-        self.view.busy(what)
-        self._running = self.model.submit(question)
-        self._running.add_done_callback(lambda future: self._deliver(self._answered, future, number, show))
+    def _ask(self, half: _Half, what: str, question: Coroutine[Any, Any, Any], show: Callable[[Any], None]) -> None:
+        """Start a question in place of the one that this half of the view asks."""
+        half.number += 1
+        number = half.number
+        if half.running:
+            half.running.cancel()
+        half.what = what
+        self._list.error = self._detail.error = ""
+        self._show_state()
+        half.running = self.model.submit(question)
+        half.running.add_done_callback(lambda future: self._deliver(self._answered, half, future, number, show))
 
-    def _answered(self, future: Future[Any], number: int, show: Callable[[Any], None]) -> None:
-        if number != self._number or future.cancelled():
+    def _answered(self, half: _Half, future: Future[Any], number: int, show: Callable[[Any], None]) -> None:
+        if number != half.number or future.cancelled():
             return
+        half.what = ""
         try:
             show(future.result())
         except WorkbenchError as error:
-            self._idle()
-            self.view.error(str(error))
+            half.error = str(error)
         except Exception as error:  # shown, because nobody sees a traceback of a callback
             _LOG.exception("explorer")
-            self._idle()
-            self.view.error(f"Unexpected {type(error).__name__}. The log has its traceback.")
-        finally:
-            if number == self._number:
-                self._done.set()
+            half.error = f"Unexpected {type(error).__name__}. The log has its traceback."
+        self._show_state()
 
     def _deliver(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._home is not None and self._home.is_running():
@@ -261,6 +282,16 @@ class ExplorerController:
         else:
             function(*arguments)
 
-    def _idle(self, message: str = "") -> None:
+    def _show_state(self, message: str = "") -> None:
+        """Show what is being asked, or else what went wrong; and whether `settle` has to wait."""
+        asked = [half.what for half in (self._list, self._detail) if half.what]
+        errors = [half.error for half in (self._list, self._detail) if half.error]
+        if asked:
+            self._done.clear()
+            self.view.busy(", ".join(asked))
+            return
         more = bool(self._page and self._page.next_key)
         self.view.idle(has_previous=len(self._starts) > 1, has_next=more, message=message)
+        if errors:
+            self.view.error(" ".join(errors))
+        self._done.set()

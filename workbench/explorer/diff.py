@@ -71,10 +71,18 @@ def _changes(changes: Any, prefix: str = "", depth: int = 0) -> dict[str, tuple[
         if not isinstance(change, Mapping) or depth >= MAX_DEPTH:
             found[path] = (None, change)
         elif change and change.keys() <= {"old", "new"}:
-            found[path] = (change.get("old"), change.get("new"))
+            found |= _leaves(path, change.get("old"), change.get("new"))
         else:
             found |= _changes(change, f"{path}.", depth + 1)
     return found
+
+
+def _leaves(path: str, old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
+    """A change of an object as changes of its fields, which are what the snapshots and the other entries name."""
+    one = _flat({path: old}) if isinstance(old, Mapping) and old else {path: old}
+    other = _flat({path: new}) if isinstance(new, Mapping) and new else {path: new}
+    names = [name for name in (one | other) if name != path or one.get(path) is not None or other.get(path) is not None]
+    return {name: (one.get(name), other.get(name)) for name in names or [path]}
 
 
 def _state(known: list[Mapping[str, Any]], version: int) -> dict[str, Any] | None:

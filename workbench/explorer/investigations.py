@@ -189,9 +189,26 @@ async def riskiest(reader: Reader, tenant: str) -> str | None:
     return str(rows[0]["investigation_id"]) if rows else None
 
 
+def day_of(name: str, text: str) -> date | None:
+    """A day as a deep link names it, for example 2026-11-01; None for an empty text.
+
+    Raises:
+        InvalidInput: it is no day.
+    """
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(name, "must be a day such as 2026-11-01") from None
+
+
 def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
     if day is None:
         return None
     if not isinstance(day, date):
         raise InvalidInput("date", "must be a day")
-    return datetime.combine(day + timedelta(days=days), time(), _UTC)
+    try:
+        return datetime.combine(day + timedelta(days=days), time(), _UTC)
+    except OverflowError:
+        return None  # there is nothing beyond the last day of the calendar

@@ -121,7 +121,11 @@ def start_lab(settings: Settings, folder: Path, *, notebook: str, port: int = 0,
             start_new_session=True,  # Ctrl-C is ours: we shut its kernels down first
         )
     server = LabServer(process, port, token, notebook)
-    server.wait_until_ready(log)
+    try:
+        server.wait_until_ready(log)
+    except BaseException:  # Ctrl-C does not reach a session of its own
+        server.stop()
+        raise
     return server
 
 

@@ -18,6 +18,7 @@ from workbench.similarity.search import Hit, SimilarResult
 MAX_SEEDS = 5
 """Anomalies of an investigation that are searched from: the strongest ones."""
 HITS_A_SEED = 20
+"""Anomalies of others that count for each."""
 SHOWN_INVESTIGATIONS = 10
 _FIELDS = (
     "anomaly_id", "investigation_id", "metric", "severity", "score", "status", "cohort", "evidence", "created_at",
@@ -44,13 +45,15 @@ async def similar_parts(
     best: dict[UUID, Hit] = {}
     how = "No anomaly is linked to it, so there is nothing to compare."
     search = reader.similarity
+    limit = HITS_A_SEED + len(anomalies)  # its own may be the nearest, all of them
     for found in await asyncio.gather(
-        *(reader.to_end(search.to_event(tenant, seed["anomaly_id"], limit=HITS_A_SEED)) for seed in seeds)
+        *(reader.to_end(search.to_event(tenant, seed["anomaly_id"], limit=limit)) for seed in seeds)
     ):
         how = _how(found)
-        for hit in found.hits:
+        elsewhere = [hit for hit in found.hits if hit.event.get("investigation_id") != investigation_id]
+        for hit in elsewhere[:HITS_A_SEED]:
             known = best.get(hit.anomaly_id)
-            if hit.event.get("investigation_id") != investigation_id and (known is None or known.score < hit.score):
+            if known is None or known.score < hit.score:
                 best[hit.anomaly_id] = hit
     hits = sorted(best.values(), key=lambda hit: (-hit.score, str(hit.anomaly_id)))
     return (

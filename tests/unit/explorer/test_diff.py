@@ -61,5 +61,17 @@ def test_a_change_without_old_and_new_is_the_new_value() -> None:
     }
 
 
+def test_an_object_that_changed_is_told_field_by_field() -> None:
+    entries = [
+        {"to_version": 2, "changes": {"results": {"old": None, "new": {"risk": 0.5, "by": {"device": 0.4}}}}},
+        {"to_version": 3, "changes": {"results": {"old": {"risk": 0.5, "by": {}}, "new": {"risk": 0.9, "by": {}}}}},
+    ]
+    assert differences(1, 2, entries) == {
+        "results.risk": ("added", "", "0.5"),
+        "results.by.device": ("added", "", "0.4"),
+    }
+    assert differences(2, 3, entries) == {"results.risk": ("changed", "0.5", "0.9")}
+
+
 def test_text_of_values() -> None:
     assert [text_of(v) for v in (None, "a", 1.5, True, {"é": [1]})] == ["", "a", "1.5", "true", '{"é": [1]}']

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from workbench.errors import InvalidInput
-from workbench.explorer.investigations import InvestigationFilter, InvestigationPage, _beyond
+from workbench.explorer.investigations import InvestigationFilter, InvestigationPage, _beyond, day_of
 from workbench.explorer.part import Part
 from workbench.models.investigations import Investigation
+from workbench.reporting.parameters import describe
 from workbench.repositories.literals import between
 
 
@@ -96,3 +99,19 @@ def test_the_position_is_told(first: int, rows: int, about: int | None, expected
 
     ids = tuple(map(str, range(rows)))
     assert InvestigationPage(Part("p", pd.DataFrame()), first, about, ids, None).position == expected
+
+
+def test_a_deep_link_can_name_every_filter() -> None:
+    notebook = Path(__file__).parents[3] / "notebooks" / "10_investigations.ipynb"
+    assert {field.name for field in fields(InvestigationFilter)} <= {each.name for each in describe(notebook)}
+
+
+def test_a_day_of_a_deep_link() -> None:
+    assert day_of("since", "") is None
+    assert day_of("since", "2026-11-01") == date(2026, 11, 1)
+    with pytest.raises(InvalidInput, match="since"):
+        day_of("since", "yesterday")
+
+
+def test_the_last_day_of_the_calendar_is_no_bound() -> None:
+    assert "updated_at" not in InvestigationFilter("acme", until=date.max).question().filter
