@@ -107,7 +107,7 @@ def open_target_async(settings: Settings, **options: Any) -> AsyncMongoClient[Js
 
 def _options(settings: Settings, bulk: bool) -> dict[str, Any]:
     seconds = settings.bulk_timeout_seconds if bulk else settings.operation_timeout_seconds
-    concern = settings.write_concern
+    concern = settings.write_concern if settings.mongodb_uri else "majority"
     options: dict[str, Any] = {
         "appname": APPLICATION_NAME,
         "uuidRepresentation": "standard",
@@ -120,12 +120,14 @@ def _options(settings: Settings, bulk: bool) -> dict[str, Any]:
         "timeoutMS": int(seconds * 1000),
         "w": int(concern) if concern.isdigit() else concern,
     }
+    if not settings.mongodb_uri:  # the embedded server is one local node
+        return options
     if settings.compressors:
         options["compressors"] = settings.compressors
-    if settings.mongodb_uri and (settings.tls or settings.tls_ca_file):  # the embedded server is local
+    if settings.tls or settings.tls_ca_file:
         options["tls"] = True
-        if settings.tls_ca_file:
-            options["tlsCAFile"] = str(settings.tls_ca_file)
+    if settings.tls_ca_file:
+        options["tlsCAFile"] = str(settings.tls_ca_file)
     return options
 
 

@@ -12,6 +12,7 @@ import difflib
 import logging
 import os
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
@@ -202,15 +203,21 @@ def load_settings(**overrides: Any) -> Settings:
         ConfigurationError: one message that names each wrong variable, its value unless secret, and what is allowed.
     """
     env_file = project_root() / ENV_FILE
-    _check_env_file(env_file)
-    for name in os.environ:
-        _check_name(name, "Environment")
     given = {name: value for name, value in overrides.items() if value is not None}
+    problems = _misspelt(os.environ, "environment")
     try:
-        return Settings(_env_file=env_file, **given)
+        problems += _file_problems(env_file)
+        settings = Settings(_env_file=env_file, **given)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{env_file} is not UTF-8 text.", todo="Write it anew from .env.example.") from None
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors(include_url=False)]
-        raise ConfigurationError("Wrong settings:\n" + "\n".join(lines)) from None
+        problems += [_explain(problem) for problem in error.errors(include_url=False)]
+    if problems:
+        raise ConfigurationError(
+            "Wrong settings:\n" + "\n".join(f"  {problem}" for problem in problems),
+            todo="\n.env.example has the names and ranges.",
+        )
+    return settings
 
 
 def _explain(problem: Any) -> str:
@@ -221,36 +228,34 @@ def _explain(problem: Any) -> str:
     secret = info is not None and "SecretStr" in str(info.annotation)
     found = "(secret)" if secret else repr(problem["input"])
     about = f" ({info.description})" if info and info.description else ""
-    return f"  {name}={found}: {problem['msg']}{about}"
+    return f"{name}={found}: {problem['msg'].removeprefix('Value error, ')}{about}"
 
 
-def _check_env_file(path: Path) -> None:
-    """Refuse lines that python-dotenv would skip in silence, and names with our prefix that mean nothing."""
+def _file_problems(path: Path) -> list[str]:
+    """Lines of an `.env` file that python-dotenv would skip in silence, and names with our prefix that mean nothing."""
     if not path.is_file():
-        return
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is not UTF-8 text.", todo="Write it anew from .env.example.") from None
-    for binding in parse_stream(StringIO(text)):
+        return []
+    problems = []
+    for binding in parse_stream(StringIO(path.read_text(encoding="utf-8"))):
         where = f"{path}, line {binding.original.line}"
         comment = binding.key is None and not binding.error
         if not comment and (binding.error or binding.value is None):
             shown = (binding.key or binding.original.string.strip().partition("=")[0])[:60]
-            raise ConfigurationError(
-                f"{where}: expected NAME=value with closed quotes, found something else at {shown!r}.",
-                todo="Mend or remove the line.",
-            )
-        if binding.key:
-            _check_name(binding.key, where)
+            problems.append(f"{where}: expected NAME=value with closed quotes, found something else at {shown!r}")
+        elif binding.key:
+            problems += _misspelt([binding.key], where)
+    return problems
 
 
-def _check_name(name: str, where: str) -> None:
+def _misspelt(names: Iterable[str], where: str) -> list[str]:
     known = [*_NO_SETTINGS, *(variable for field in Settings.model_fields for variable in environment_names(field))]
-    if name.startswith(PREFIX) and name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1)
-        meant = f" Did you mean {nearest[0]}?" if nearest else ""
-        raise ConfigurationError(f"{where}: {name} is not a setting.{meant}", todo="See .env.example for their names.")
+    problems = []
+    for name in names:
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            problems.append(f"{where}: {name} is not a setting{meant}")
+    return problems
 
 
 def env_example() -> str:

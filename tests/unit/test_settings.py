@@ -48,17 +48,24 @@ def test_plain_names_are_read(monkeypatch: pytest.MonkeyPatch, name: str, value:
     assert (found.get_secret_value() if hasattr(found, "get_secret_value") else found) == value
 
 
-def test_one_message_names_every_wrong_variable_and_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_message_names_every_wrong_variable_and_hides_secrets(
+    empty_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORKBENCH_BATCH_ROWS", "0")
     monkeypatch.setenv("WORKBENCH_WORKERS", "many")
     monkeypatch.setenv("MONGODB_URI", "http://user:hunter2@host")
+    monkeypatch.setenv("WORKBENCH_WORKRES", "3")
+    (empty_project / ".env").write_text("WORKBENCH_LOGLEVEL=INFO\nWORKBENCH_TLS true\n")
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
     message = str(caught.value)
     assert "WORKBENCH_BATCH_ROWS='0'" in message
     assert "greater than or equal to 1" in message
     assert "WORKBENCH_WORKERS='many'" in message
-    assert "WORKBENCH_MONGODB_URI=(secret)" in message
+    assert "WORKBENCH_MONGODB_URI=(secret): must start with mongodb://" in message
+    assert "environment: WORKBENCH_WORKRES is not a setting; did you mean WORKBENCH_WORKERS?" in message
+    assert "line 1: WORKBENCH_LOGLEVEL is not a setting; did you mean WORKBENCH_LOG_LEVEL?" in message
+    assert "line 2: expected NAME=value" in message
     assert "hunter2" not in message
 
 
