@@ -214,8 +214,7 @@ def load_settings(**overrides: Any) -> Settings:
         problems += [_explain(problem) for problem in error.errors(include_url=False)]
     if problems:
         raise ConfigurationError(
-            "Wrong settings:\n" + "\n".join(f"  {problem}" for problem in problems),
-            todo="\n.env.example has the names and ranges.",
+            "\n  ".join(["Wrong settings:", *problems]) + "\n.env.example has the names and ranges."
         )
     return settings
 
@@ -227,7 +226,7 @@ def _explain(problem: Any) -> str:
     info = Settings.model_fields.get(field)
     secret = info is not None and "SecretStr" in str(info.annotation)
     found = "(secret)" if secret else repr(problem["input"])
-    about = f" ({info.description})" if info and info.description else ""
+    about = f" ({info.description}{_limits(field)})" if info else ""
     return f"{name}={found}: {problem['msg'].removeprefix('Value error, ')}{about}"
 
 
