@@ -12,7 +12,7 @@ import workbench
 
 PACKAGE = Path(workbench.__file__).parent
 LAYERS = (
-    ("errors", "settings", "faults", "progress"),
+    ("errors", "settings", "faults", "progress", "ahead"),
     ("models",),
     ("embedded", "connections"),
     ("schema", "repositories", "sample"),

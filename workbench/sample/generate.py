@@ -9,6 +9,7 @@ from typing import TypeAlias
 import psycopg
 from psycopg import sql
 
+from workbench.ahead import ahead
 from workbench.errors import ConfigurationError
 from workbench.sample.bulk import bare_table, copy_in, copy_text
 from workbench.sample.ddl import COLUMNS, SAMPLE_SCHEMA, TABLES, existing_tables, filled_tables, is_strict
@@ -56,8 +57,9 @@ def fill(
 ) -> SampleManifest:
     """Fill the ten empty tables, all or nothing, and store the manifest beside them.
 
-    The same scale, seed and fraction give the same rows. Memory does not grow with the scale: a block of at most
-    about 15,000 rows is held at a time. Bad rows come in addition: the good ones are those of the clean sample.
+    The same scale, seed and fraction give the same rows. Memory does not grow with the scale: a few blocks of at
+    most about 15,000 rows are held, made by a thread while PostgreSQL takes the ones before. Bad rows come in
+    addition: the good ones are those of the clean sample.
 
     Args:
         connection: a connection to a database with the schema; committed unless the caller has a transaction open.
@@ -129,7 +131,7 @@ def _fill_table(
     """Generate and load one table; returns its rows, the planted ones among them."""
     expected, rows = plan.expected_rows()[table], 0
     with bare_table(connection, table):
-        for made, text, known in _batches(table, plan, planter):
+        for made, text, known in ahead(_batches(table, plan, planter)):
             copy_in(connection, sql.Identifier(table), COLUMNS[table], text)
             if known:
                 copy_in(connection, _PLANTED, _PLANTED_COLUMNS, known)

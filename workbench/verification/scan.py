@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from queue import SimpleQueue
-from threading import Semaphore, Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import bson
 import psycopg
@@ -21,6 +19,7 @@ from bson.codec_options import CodecOptions
 from psycopg import sql
 
 from workbench import connections
+from workbench.ahead import ahead
 from workbench.migration.extract import open_snapshot
 from workbench.migration.partition import Partition
 from workbench.settings import Settings
@@ -28,8 +27,6 @@ from workbench.verification.fingerprints import Fingerprints, bucket_of, bucket_
 from workbench.verification.forms import DOUBLED, Form, Forms, forms_of, identity
 
 FETCH_ROWS = 2_000
-BATCHES_AHEAD = 2
-Batch = TypeVar("Batch")
 Ids = tuple[bytes, bytes | None]
 """A range of `_id`: the first one, and the first one after it; None: there is none after it."""
 NO_OBJECT_IDS: Ids = (b"", None)
@@ -100,39 +97,6 @@ def target_fingerprints(part: TargetPart, on_read: Read | None = None) -> Finger
                 on_read(len(batch))
     found.seconds = time.perf_counter() - began
     return found
-
-
-def ahead(items: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, fetched by a thread while the one before is worked on; at most `BATCHES_AHEAD` wait."""
-    queue: SimpleQueue[tuple[Batch | None, BaseException | None]] = SimpleQueue()
-    room, stopped = Semaphore(BATCHES_AHEAD), False
-
-    def fetch() -> None:
-        try:
-            for item in items:
-                room.acquire()
-                if stopped:
-                    return
-                queue.put((item, None))
-            queue.put((None, None))
-        except BaseException as error:  # raised where the batches are used
-            queue.put((None, error))
-
-    thread = Thread(target=fetch, name="fetch ahead", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = queue.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-            room.release()
-    finally:
-        stopped = True
-        room.release()
-        thread.join()
 
 
 def source_rows(part: SourcePart, wanted: frozenset[int]) -> Iterator[Row]:
