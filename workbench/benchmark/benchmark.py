@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pydantic import SecretStr
 
 from workbench.benchmark.concurrency import CLIENTS, Load, fixed_rate, sweep
-from workbench.benchmark.draws import Draws
+from workbench.benchmark.draws import Draws, NothingToAskError
 from workbench.benchmark.environment import describe_environment
 from workbench.benchmark.explain import PlanPair, compare_plans
 from workbench.benchmark.index_effect import IndexEffect, measure_index_effect
@@ -93,8 +93,13 @@ def run_benchmark(
                 todo="Run `workbench migrate` first: the benchmark compares the two.",
             )
         draws = Draws(connection, settings, seed=seed)
-    with scratch(settings, workloads, draws, say=_announce) as left_out:
-        chosen = [workload for workload in workloads if workload.name not in left_out]
+    empty = _without_parameters(workloads, draws)
+    if len(empty) == len(workloads):
+        raise ConfigurationError(f"Nothing can be measured: {'; '.join(sorted(set(empty.values())))}.")
+    asked = [workload for workload in workloads if workload.name not in empty]
+    with scratch(settings, asked, draws, say=_announce) as without_vectors:
+        left_out = {**empty, **without_vectors}
+        chosen = [workload for workload in asked if workload.name not in left_out]
         with both_sessions(settings) as (source, target):
             with progress(len(chosen), "compare answers", "workloads") as bar:
                 checks = []
@@ -119,7 +124,7 @@ def run_benchmark(
         checks=tuple(checks),
         measurements=tuple(measurements),
         loads=tuple(loads),
-        left_out=dict(left_out),
+        left_out=left_out,
         plans={pair.workload: pair.as_dict() for pair in plans},
         index_effect=tuple(one.as_dict() for one in effect),
     )
@@ -132,6 +137,17 @@ def explain_workloads(workloads: Sequence[Workload], settings: Settings, draws: 
             compare_plans(workload, workload.parameters(draws.stream(f"explain {workload.name}")), source, target)
             for workload in workloads
         ]
+
+
+def _without_parameters(workloads: Sequence[Workload], draws: Draws) -> dict[str, str]:
+    """The workloads that have nothing to ask about, and why."""
+    found = {}
+    for workload in workloads:
+        try:
+            workload.parameters(draws.stream(f"probe {workload.name}"))
+        except NothingToAskError as error:
+            found[workload.name] = f"the source table {error.table} is empty"
+    return found
 
 
 def _resolved(settings: Settings) -> Settings:
@@ -170,7 +186,7 @@ def _slowest(workloads: Sequence[Workload], measurements: Sequence[Measurement],
 
 
 def _index_effect(settings: Settings, draws: Draws, rows: int) -> tuple[IndexEffect, ...]:
-    return measure_index_effect(settings, draws.stream("index"), rows=rows) if rows else ()
+    return measure_index_effect(settings, draws.stream("index"), rows=rows) if rows and draws.rows("score") else ()
 
 
 def _announce(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,31 +22,74 @@ POOL_ROWS = 200
 _SAMPLED_ROWS = 50_000
 """Tables with more rows are sampled by blocks before their pool is chosen."""
 
-_POOLS: Mapping[str, tuple[str, str]] = {
-    "investigation": ("investigation_states", "investigation_id, user_id, updated_at"),
-    "template": ("investigation_templates", "template_id, user_id, tags"),
-    "detector": ("detectors", "id AS detector_id, type"),
-    "run": ("detection_runs", "id AS run_id, detector_id, started_at"),
-    "anomaly": ("anomaly_events", "id AS anomaly_id, detector_id, investigation_id, severity, created_at"),
-    "score": (
-        "transaction_scores AS t",
-        "investigation_id, transaction_id, (SELECT s.user_id FROM investigation_states s"
-        " WHERE s.investigation_id = t.investigation_id) AS user_id",
+
+@dataclass(frozen=True)
+class _Pool:
+    """A table that parameters are drawn from, its key, and the column whose values are spread over."""
+
+    table: str
+    columns: str
+    key: str
+    owner: str
+
+
+_POOLS: Mapping[str, _Pool] = {
+    "investigation": _Pool(
+        "investigation_states", "investigation_id, user_id, updated_at", key="investigation_id", owner="user_id"
     ),
-    "connection": ("composio_connections", "id AS connection_id, tenant_id, toolkit_name, expires_at"),
-    "action": ("composio_action_audits", "id AS audit_id, tenant_id, toolkit_name, connection_id, executed_at"),
-    "execution": (
+    "template": _Pool("investigation_templates", "template_id, user_id, tags", key="template_id", owner="user_id"),
+    "detector": _Pool("detectors", "id AS detector_id, type", key="id", owner="id"),
+    "run": _Pool("detection_runs", "id AS run_id, detector_id, started_at", key="id", owner="detector_id"),
+    "anomaly": _Pool(
+        "anomaly_events",
+        "id AS anomaly_id, detector_id, investigation_id, severity, created_at",
+        key="id",
+        owner="detector_id",
+    ),
+    "score": _Pool(
+        "transaction_scores",
+        "investigation_id, transaction_id, (SELECT s.user_id FROM investigation_states s"
+        " WHERE s.investigation_id = sampled.investigation_id) AS user_id",
+        key="(investigation_id, transaction_id)",
+        owner="investigation_id",
+    ),
+    "connection": _Pool(
+        "composio_connections",
+        "id AS connection_id, tenant_id, toolkit_name, expires_at",
+        key="id",
+        owner="tenant_id",
+    ),
+    "action": _Pool(
+        "composio_action_audits",
+        "id AS audit_id, tenant_id, toolkit_name, connection_id, executed_at",
+        key="id",
+        owner="tenant_id",
+    ),
+    "execution": _Pool(
         "soar_playbook_executions",
         "id AS execution_id, tenant_id, playbook_id, investigation_id, started_at",
+        key="id",
+        owner="tenant_id",
     ),
 }
-_LATEST = {
-    "audit": "SELECT max(timestamp) FROM investigation_audit_log",
-    "run": "SELECT max(started_at) FROM detection_runs",
-    "anomaly": "SELECT max(created_at) FROM anomaly_events",
-    "execution": "SELECT max(started_at) FROM soar_playbook_executions",
-    "action": "SELECT max(executed_at) FROM composio_action_audits",
+_LATEST: Mapping[str, tuple[str, str]] = {
+    "audit": ("timestamp", "investigation_audit_log"),
+    "run": ("started_at", "detection_runs"),
+    "anomaly": ("created_at", "anomaly_events"),
+    "execution": ("started_at", "soar_playbook_executions"),
+    "action": ("executed_at", "composio_action_audits"),
 }
+"""The column that holds the time of a table's rows."""
+
+
+class NothingToAskError(ConfigurationError):
+    """A table has no rows, so there is nothing to ask about it."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"The source table {table} has no rows to ask about.", todo="Fill it, for example by `workbench demo`."
+        )
+        self.table = table
 
 
 class Draws:
@@ -56,16 +100,15 @@ class Draws:
         settings: decide the tenant of tables that have none.
         seed: the same seed draws the same parameters from the same data.
 
-    Raises:
-        ConfigurationError: a table is empty, so there is nothing to ask about.
+    An empty table is told when something is drawn from it: `NothingToAskError`.
     """
 
     def __init__(self, connection: psycopg.Connection[Any], settings: Settings, *, seed: int) -> None:
         self._settings, self._seed = settings, seed
         self._serials = itertools.count(1)
         self._random = np.random.default_rng(seed)
-        self._pools = {name: _pool(connection, *what, seed) for name, what in _POOLS.items()}
-        self._latest = {name: _latest(connection, query) for name, query in _LATEST.items()}
+        self._pools = {name: _pool(connection, pool, seed) for name, pool in _POOLS.items()}
+        self._latest = {name: _latest(connection, *what) for name, what in _LATEST.items()}
 
     def stream(self, name: str) -> Draws:
         """The same pools with random numbers of their own, so that one workload's draws do not move another's."""
@@ -75,8 +118,14 @@ class Draws:
         return copied
 
     def pick(self, pool: str) -> dict[str, Any]:
-        """A row of a pool, with `tenant_id`."""
+        """A row of a pool, with `tenant_id`.
+
+        Raises:
+            NothingToAskError: its table is empty.
+        """
         rows = self._pools[pool]
+        if not rows:
+            raise NothingToAskError(_POOLS[pool].table)
         row = rows[int(self._random.integers(len(rows)))]
         return {"tenant_id": self._tenant_of(row), **row}
 
@@ -101,12 +150,19 @@ class Draws:
         return next(self._serials)
 
     def latest(self, of: str) -> datetime:
-        """The newest time of a table: the data's present, since the clock's would find nothing in old data."""
-        return self._latest[of]
+        """The newest time of a table: the data's present, since the clock's would find nothing in old data.
+
+        Raises:
+            NothingToAskError: the table is empty.
+        """
+        latest = self._latest[of]
+        if latest is None:
+            raise NothingToAskError(_LATEST[of][1])
+        return latest
 
     def window(self, of: str, *, days: int) -> dict[str, datetime]:
         """`from` and `to` of so many days that end within as many days before the newest time."""
-        end = self._latest[of] - timedelta(hours=self.number(0, 24 * days))
+        end = self.latest(of) - timedelta(hours=self.number(0, 24 * days))
         return {"from": end - timedelta(days=days), "to": end}
 
     @property
@@ -120,26 +176,35 @@ class Draws:
         return self.tenant
 
 
-def _pool(connection: psycopg.Connection[Any], table: str, columns: str, seed: int) -> list[dict[str, Any]]:
-    key = columns.split(",", 1)[0].split(" AS ")[0]
-    name, _, alias = table.partition(" AS ")
+_QUERY = """
+WITH sampled AS (
+    SELECT *, md5({key}::text || %(seed)s::text) AS drawn,
+        count(*) OVER (PARTITION BY {owner}) AS size
+    FROM {table} TABLESAMPLE SYSTEM (%(percent)s) REPEATABLE (%(seed)s)
+), turns AS (
+    SELECT *, row_number() OVER (PARTITION BY {owner} ORDER BY drawn) AS turn FROM sampled
+), tiles AS (
+    SELECT *, ntile(%(rows)s) OVER (PARTITION BY turn ORDER BY size, drawn) AS tile FROM turns
+), places AS (
+    SELECT *, row_number() OVER (PARTITION BY turn, tile ORDER BY drawn) AS place FROM tiles
+)
+SELECT {columns} FROM places AS sampled ORDER BY turn, place, drawn LIMIT %(rows)s
+"""
+"""One row of each owner before the second of any; of more owners than rows, one of each `tile` of their sizes: so
+owners with few and with many rows are asked about alike, and not those with the first hashes only."""
+
+
+def _pool(connection: psycopg.Connection[Any], pool: _Pool, seed: int) -> list[dict[str, Any]]:
     estimated = connection.execute(
-        "SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = to_regclass(%s)", [name]
+        "SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = to_regclass(%s)", [pool.table]
     ).fetchone()
     percent = min(100.0, 100.0 * _SAMPLED_ROWS / (estimated[0] if estimated else 1))
-    query = sql.SQL(
-        "SELECT {} FROM {} {} TABLESAMPLE SYSTEM (%(percent)s) REPEATABLE (%(seed)s) "
-        "ORDER BY md5({}::text || %(seed)s::text) LIMIT %(rows)s"
-    ).format(*(sql.SQL(part) for part in (columns, name, alias, key)))  # all from the constants above
+    query = _QUERY.format(table=pool.table, columns=pool.columns, key=pool.key, owner=pool.owner)  # constants
     rows = (
         connection.cursor(row_factory=dict_row)
-        .execute(query, {"percent": percent, "seed": seed, "rows": POOL_ROWS})
+        .execute(query.encode(), {"percent": percent, "seed": seed, "rows": POOL_ROWS})
         .fetchall()
     )
-    if not rows:
-        raise ConfigurationError(
-            f"The source table {name} has no rows to ask about.", todo="Fill it, for example by `workbench demo`."
-        )
     return [{name: _moment(value) for name, value in row.items()} for row in rows]
 
 
@@ -151,5 +216,6 @@ def _moment(value: Any) -> Any:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _latest(connection: psycopg.Connection[Any], query: str) -> datetime:
-    return _moment(connection.execute(query.encode()).fetchall()[0][0])  # type: ignore[no-any-return]
+def _latest(connection: psycopg.Connection[Any], column: str, table: str) -> datetime | None:
+    query = sql.SQL("SELECT max({}) FROM {}").format(sql.Identifier(column), sql.Identifier(table))
+    return _moment(connection.execute(query).fetchall()[0][0])  # type: ignore[no-any-return]

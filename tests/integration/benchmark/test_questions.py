@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.integration.benchmark.conftest import SEED
 from tests.integration.benchmark.traces import named
 from workbench import connections
 from workbench.benchmark.answers import Difference
-from workbench.benchmark.draws import Draws
+from workbench.benchmark.draws import POOL_ROWS, Draws
 from workbench.benchmark.explain import compare_plans, explain_target
 from workbench.benchmark.runner import Check, check
 from workbench.benchmark.scratch import scratch
@@ -102,6 +103,21 @@ def test_the_same_seed_draws_the_same_parameters(migrated: Settings, draws: Draw
     one, two, three = ([d.stream("x").pick("score") for _ in range(3)] for d in (draws, again, other))
     assert one == two
     assert one != three
+
+
+def test_draws_spread_over_cases_of_every_size_and_over_tenants(settings: Settings) -> None:
+    with connections.open_source(settings) as connection:
+        draws = Draws(connection, settings, seed=SEED)
+        sizes = dict(
+            connection.execute("SELECT investigation_id, count(*) FROM transaction_scores GROUP BY 1").fetchall()
+        )
+        tenants = connection.execute("SELECT count(DISTINCT tenant_id) FROM composio_action_audits").fetchall()[0][0]
+    asked = {row["investigation_id"] for row in draws.rows("score")}
+    assert len(asked) == POOL_ROWS < len(sizes)
+    tenths = np.quantile(list(sizes.values()), np.arange(0.1, 1, 0.1))
+    of_each = np.bincount(np.searchsorted(tenths, [sizes[case] for case in asked]), minlength=10)
+    assert of_each.min() > POOL_ROWS / 20
+    assert len({row["tenant_id"] for row in draws.rows("action")}) == tenants > 1
 
 
 def test_a_scan_is_answered_by_an_index_to_create(prepared: tuple[SourceSession, TargetSession], draws: Draws) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import source_database
 from tests.integration.benchmark.conftest import SEED
 from tests.integration.benchmark.traces import contents, named, traces
 from workbench import connections, sample
@@ -216,11 +217,26 @@ def test_an_empty_target_is_refused(empty_settings: Settings, migrated: Settings
         run_benchmark(empty, scope=TINY)
 
 
-def test_an_empty_source_table_is_refused(empty_settings: Settings) -> None:
+def test_questions_about_an_empty_table_are_left_out_and_told(migrated: Settings) -> None:
+    with (
+        source_database(migrated, template=migrated) as own,
+        connections.open_source(own) as connection,
+    ):
+        connection.execute("TRUNCATE soar_playbook_executions")
+        connection.commit()
+        found = run_benchmark(own, scope=replace(TINY, clients=(), effect_rows=0), only=["playbook", "detector by id"])
+    said = "the source table soar_playbook_executions is empty"
+    assert found.left_out == {"playbook execution by id": said, "playbook statistics": said}
+    assert [m.workload for m in found.measurements] == ["detector by id"] * 2
+
+
+def test_a_source_without_rows_is_refused(empty_settings: Settings, migrated: Settings) -> None:
     with connections.open_source(empty_settings) as connection:
         sample.create_schema(connection)
-        with pytest.raises(ConfigurationError, match="investigation_states has no rows"):
-            Draws(connection, empty_settings, seed=1)
+        connection.commit()
+    both = empty_settings.model_copy(update={"mongodb_database": migrated.mongodb_database})
+    with pytest.raises(ConfigurationError, match="the source table detectors is empty"):
+        run_benchmark(both, scope=TINY, only=["detector by id"])
 
 
 def test_the_command_writes_its_results_and_ends_with_the_verdict(
