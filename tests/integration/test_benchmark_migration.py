@@ -40,7 +40,8 @@ def test_every_stage_accounts_for_the_same_rows(result: MigrationBenchmark) -> N
     assert len(set(rows.values())) == 1
     for each in result.measurements:
         assert each.rows_per_second > 0
-        assert each.work.cpu_seconds > 0
+        # The clock of processes ticks every 10 ms on some systems.
+        assert each.work.cpu_seconds > 0 or each.work.seconds < 0.1
         assert 1e7 < each.peak_bytes < 1e9
 
 
