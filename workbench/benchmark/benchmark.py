@@ -119,6 +119,8 @@ def run_benchmark(
         mode=scope.mode,
         seed=seed,
         elapsed_seconds=time.monotonic() - started,
+        asked_samples=scope.effort.samples,
+        limit_seconds=scope.effort.total_seconds,
         environment=environment,
         workloads=describe_workloads(workloads),
         checks=tuple(checks),
@@ -195,8 +197,17 @@ def _announce(text: str) -> None:
 
 
 def with_options(
-    scope: Scope, *, samples: int | None = None, clients: tuple[int, ...] | None = None, rate: float = 0.0
+    scope: Scope,
+    *,
+    samples: int | None = None,
+    seconds: float | None = None,
+    clients: tuple[int, ...] | None = None,
+    rate: float = 0.0,
 ) -> Scope:
     """A scope with what the user chose in place of its own."""
-    effort = scope.effort if samples is None else replace(scope.effort, samples=samples, pair_seconds=math.inf)
+    effort = scope.effort
+    if samples is not None:
+        effort = replace(effort, samples=samples, pair_seconds=math.inf)
+    if seconds is not None:
+        effort = replace(effort, total_seconds=seconds, pair_seconds=math.inf)
     return replace(scope, effort=effort, clients=scope.clients if clients is None else clients, rate=rate)

@@ -6,15 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from workbench.benchmark.answers import Difference
 from workbench.benchmark.concurrency import Load
 from workbench.benchmark.runner import Check, Measurement
-from workbench.benchmark.statistics import summarize
+from workbench.benchmark.statistics import TARGET_QUANTILE, Interval, median_ratio, minimum_samples, summarize
 from workbench.benchmark.workloads import Side
 from workbench.benchmark.workloads.base import Workload
 from workbench.errors import ConfigurationError
@@ -22,15 +25,24 @@ from workbench.models import COLLECTIONS
 
 Json: TypeAlias = dict[str, Any]
 FOLDER = "benchmarks"
-FORMAT = 1
+FORMAT = 2
+
+
+class Outcome(StrEnum):
+    """How a workload, or a whole run, stands against its targets."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_DECIDED = "not decided"
+    NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
 class Judgement:
     """One workload on MongoDB against its target.
 
-    A P99 that the samples do not support is not claimed: the highest quantile that they do support is judged in its
-    place and named. If that one misses the target, so does the P99; if it holds, the P99 is not known.
+    A P99 that the samples do not support is not claimed: the highest quantile that they do support is shown in its
+    place and named. If that one misses the target, so does the P99; if it holds, nothing is decided.
     """
 
     workload: str
@@ -38,8 +50,8 @@ class Judgement:
     target_ms: float
     quantile: float | None
     value_ms: float | None
-    passed: bool
-    reason: str
+    outcome: Outcome
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class BenchmarkRun:
         mode: `quick` or `full`.
         seed: of parameters and order.
         environment: what `describe_environment` found.
+        asked_samples: warm samples that were meant to be taken of each workload and database.
+        limit_seconds: the time for all of them.
         workloads: name -> kind, question, target.
         checks: whether both databases gave the same answers.
         measurements: the samples.
@@ -64,6 +78,8 @@ class BenchmarkRun:
     mode: str
     seed: int
     elapsed_seconds: float
+    asked_samples: int
+    limit_seconds: float
     environment: Json
     workloads: Mapping[str, Json]
     checks: tuple[Check, ...]
@@ -80,16 +96,45 @@ class BenchmarkRun:
     def judgements(self) -> tuple[Judgement, ...]:
         """MongoDB against the targets, each workload once; a wrong answer or an error misses the target."""
         wrong = {check.workload: check for check in self.checks if not check.same}
-        return tuple(
-            _judge(name, self.workloads[name], self.of(name, Side.MONGODB), wrong.get(name))
-            for name in self.workloads
-            if name not in self.left_out
-        )
+        found = []
+        for name, facts in self.workloads.items():
+            if name in self.left_out:
+                target = float(facts["target_ms"])
+                said = self.left_out[name]
+                found.append(Judgement(name, facts["kind"], target, None, None, Outcome.NOT_MEASURED, said))
+            else:
+                found.append(_judge(name, facts, self.of(name, Side.MONGODB), wrong.get(name)))
+        return tuple(found)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Failed if a target is missed; passed only if every one was measured, decided and met."""
+        found = {judgement.outcome for judgement in self.judgements()}
+        worst = (Outcome.FAILED, Outcome.NOT_DECIDED, Outcome.NOT_MEASURED)
+        return next((outcome for outcome in worst if outcome in found), Outcome.PASSED)
 
     @property
     def passed(self) -> bool:
-        """Whether every workload met its target."""
-        return all(judgement.passed for judgement in self.judgements())
+        """Whether every workload was measured and met its target."""
+        return self.outcome is Outcome.PASSED
+
+    def cut_short(self) -> dict[str, int]:
+        """Workloads with fewer samples than were asked for, on either database, and how many they have."""
+        counts: dict[str, int] = {}
+        for m in self.measurements:
+            tries = len(m.warm_ms) + sum(m.errors.values())
+            counts[m.workload] = min(tries, counts.get(m.workload, tries))
+        return {name: count for name, count in counts.items() if count < self.asked_samples}
+
+    @cached_property
+    def ratios(self) -> Mapping[str, tuple[float, Interval]]:
+        """MongoDB's median over PostgreSQL's with its interval, of workloads whose samples support medians."""
+        found = {}
+        for name in dict.fromkeys(m.workload for m in self.measurements):
+            one, two = (self.of(name, side).warm_ms for side in (Side.POSTGRESQL, Side.MONGODB))
+            if min(len(one), len(two)) >= minimum_samples(0.5):
+                found[name] = median_ratio(two, one, seed=self.seed)
+        return found
 
     def incomplete(self) -> dict[str, tuple[int, int]]:
         """Collections with fewer documents than their table has rows (rows, documents): answers differ there.
@@ -105,22 +150,23 @@ class BenchmarkRun:
         return pd.DataFrame([_summary_row(self.workloads[m.workload], m) for m in self.measurements])
 
     def verdict_frame(self) -> pd.DataFrame:
-        """A row for each workload: PostgreSQL's and MongoDB's median, the judged quantile, target, state."""
+        """A row for each workload: both medians, their ratio, the judged quantile, target, state."""
         rows = []
         for judgement in self.judgements():
-            medians = {side: _median(self.of(judgement.workload, side)) for side in Side}
-            one, two = medians[Side.POSTGRESQL], medians[Side.MONGODB]
+            measured = {m.side: _median(m) for m in self.measurements if m.workload == judgement.workload}
+            ratio, interval = self.ratios.get(judgement.workload, (None, None))
             rows.append(
                 {
                     "workload": judgement.workload,
                     "kind": judgement.kind,
-                    "PostgreSQL median ms": one,
-                    "MongoDB median ms": two,
-                    "MongoDB / PostgreSQL": two / one if one and two else None,
+                    "PostgreSQL median ms": measured.get(Side.POSTGRESQL),
+                    "MongoDB median ms": measured.get(Side.MONGODB),
+                    "MongoDB / PostgreSQL": ratio,
+                    "95 % interval": f"{interval.low:.2f} to {interval.high:.2f}" if interval else "–",
                     "judged": f"P{judgement.quantile * 100:g}" if judgement.quantile else "–",
                     "MongoDB ms": judgement.value_ms,
                     "target ms": judgement.target_ms,
-                    "state": "passed" if judgement.passed else "failed",
+                    "state": str(judgement.outcome),
                     "reason": judgement.reason,
                 }
             )
@@ -176,7 +222,7 @@ class BenchmarkRun:
             for load in self.loads
         ]
         judged = [asdict(judgement) for judgement in self.judgements()]
-        return {"format": FORMAT, **data, "passed": self.passed, "judgements": judged}
+        return {"format": FORMAT, **data, "outcome": str(self.outcome), "judgements": judged}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -185,7 +231,8 @@ class BenchmarkRun:
             **{
                 name: data[name]
                 for name in (
-                    "started_at", "mode", "seed", "elapsed_seconds", "environment", "workloads", "left_out", "plans",
+                    "started_at", "mode", "seed", "elapsed_seconds", "asked_samples", "limit_seconds", "environment",
+                    "workloads", "left_out", "plans",
                 )
             },
             checks=tuple(
@@ -235,21 +282,24 @@ def _judge(name: str, facts: Mapping[str, Any], measured: Measurement, wrong: Ch
     target = float(facts["target_ms"])
     errors = sum(measured.errors.values())
     summary = measured.summary
-    if summary is None:
-        reason = f"no execution succeeded ({errors} errors)"
-        return Judgement(name, facts["kind"], target, None, None, False, reason)
-    quantile, value = summary.judged_quantile, summary.judged_ms
-    reasons = []
+    quantile, value = (summary.judged_quantile, summary.judged_ms) if summary else (None, None)
+    missed = []
     if wrong:
-        reasons.append(f"the answers differ: {wrong.difference}")
-    if errors:
+        missed.append(f"the answers differ: {wrong.difference}")
+    if not summary:
+        missed.append(f"no execution succeeded ({errors} errors)")
+    elif errors:
         kinds = ", ".join(f"{count} {kind}" for kind, count in measured.errors.items())
-        reasons.append(f"errors: {kinds}")
-    if quantile is None or value is None:
-        reasons.append(f"{len(measured.warm_ms)} samples support no quantile")
-    elif value > target:
-        reasons.append(f"P{quantile * 100:g} above the target")
-    return Judgement(name, facts["kind"], target, quantile, value, not reasons, "; ".join(reasons))
+        missed.append(f"errors: {kinds}")
+    if quantile and value is not None and value > target:
+        missed.append(f"P{quantile * 100:g} above the target")
+    outcome, reason = Outcome.PASSED, ""
+    if missed:
+        outcome, reason = Outcome.FAILED, "; ".join(missed)
+    elif quantile != TARGET_QUANTILE:
+        outcome = Outcome.NOT_DECIDED
+        reason = f"{len(measured.warm_ms)} samples, a P99 needs {minimum_samples(TARGET_QUANTILE)}"
+    return Judgement(name, facts["kind"], target, quantile, value, outcome, reason)
 
 
 def _median(measurement: Measurement) -> float | None:
@@ -266,7 +316,8 @@ def _summary_row(facts: Mapping[str, Any], m: Measurement) -> Json:
     row["95 % interval of the median"] = f"{interval.low:.2f} to {interval.high:.2f}" if interval else "–"
     row["P95 ms"] = summary.p95 if summary else None
     row["P99 ms"] = summary.p99 if summary else None
-    row["cold median ms"] = summarize(m.cold_ms).median if m.cold_ms else None
+    row["cold samples"] = len(m.cold_ms)
+    row["cold median ms"] = float(np.median(m.cold_ms)) if m.cold_ms else None
     row["errors"] = sum(m.errors.values())
     row["a second"] = m.throughput
     return row

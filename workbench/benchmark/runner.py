@@ -3,12 +3,15 @@
 A sample is one execution until its rows are fetched and decoded; connecting and building parameters are not in it.
 The Python client shares the machine with servers that run on it: that is in the figures, on both sides alike.
 
-Warm samples come after `warmup` executions. A cold one is the first execution on a connection opened for it, with
-the server's plan caches for it empty; the server's and the operating system's page caches are as they are.
+Warm samples come after `warmup` executions. A cold one is the first execution of a question on a connection opened
+for it, whose opening is not in the sample: nothing is prepared or cached for it in the client or, in PostgreSQL, in
+its process. What the servers share stays warm: page caches, and MongoDB's plan cache. Both databases get the same
+parameters, in an order that is drawn, and a sample counts only where both succeeded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +26,7 @@ from pymongo.errors import PyMongoError
 from workbench.benchmark.answers import Difference, first_difference
 from workbench.benchmark.draws import Draws
 from workbench.benchmark.sessions import Session, SourceSession, TargetSession
-from workbench.benchmark.statistics import JUDGED_QUANTILES, Summary, minimum_samples, summarize
+from workbench.benchmark.statistics import TARGET_QUANTILE, Summary, minimum_samples, summarize
 from workbench.benchmark.workloads import Side, Workload
 from workbench.benchmark.workloads.base import Kind
 from workbench.errors import WorkbenchError
@@ -50,7 +53,7 @@ class Effort:
         checks: sets of parameters for which the answers are compared.
     """
 
-    samples: int = minimum_samples(JUDGED_QUANTILES[0])
+    samples: int = minimum_samples(TARGET_QUANTILE)
     pair_seconds: float = 60.0
     total_seconds: float = 900.0
     least_samples: int = minimum_samples(0.5)
@@ -59,7 +62,7 @@ class Effort:
     checks: int = 5
 
 
-QUICK = Effort(samples=100, pair_seconds=0.5, total_seconds=12, warmup=1, cold=1, checks=2)
+QUICK = Effort(pair_seconds=1.0, total_seconds=20, warmup=1, cold=1, checks=2)
 
 
 @dataclass(frozen=True)
@@ -206,18 +209,18 @@ def measure(
     for turn in _rotation(pairs, effort, seed):
         _take_turns(turn, streams)
         tick(len(turn))
-    return [
-        Measurement(
-            pair.workload.name,
-            pair.session.side,
-            tuple(pair.samples),
-            tuple(_cold(pair.workload, pair.session.side, settings, streams[pair.workload.name], effort.cold)),
-            dict(pair.errors),
-            pair.spent,
-        )
-        for both in pairs
-        for pair in both
-    ]
+    random = np.random.default_rng([seed, 1])
+    found = []
+    for both in pairs:
+        cold = _cold(both, settings, streams[both[0].workload.name], effort.cold, random)
+        for pair in both:
+            side = pair.session.side
+            found.append(
+                Measurement(
+                    pair.workload.name, side, tuple(pair.samples), tuple(cold[side]), dict(pair.errors), pair.spent
+                )
+            )
+    return found
 
 
 def _rotation(pairs: Sequence[tuple[_Pair, _Pair]], effort: Effort, seed: int) -> Iterator[tuple[_Pair, ...]]:
@@ -243,15 +246,26 @@ def _take_turns(pairs: Sequence[_Pair], streams: Mapping[str, Draws], *, keep: b
         pair.take(parameters, keep=keep)
 
 
-def _cold(workload: Workload, side: Side, settings: Settings, draws: Draws, count: int) -> Iterator[float]:
+def _cold(
+    pairs: Sequence[_Pair], settings: Settings, draws: Draws, count: int, random: np.random.Generator
+) -> dict[Side, list[float]]:
+    """Cold samples in milliseconds, equally many of each side; errors are counted with the warm ones."""
+    samples: dict[Side, list[float]] = {pair.session.side: [] for pair in pairs}
     for _ in range(count):
-        session = open_session(side, settings)
-        try:
-            elapsed, error = timed(session, workload, workload.parameters(draws))
-        finally:
-            session.close()
-        if not error:
-            yield elapsed * 1000
+        parameters = pairs[0].workload.parameters(draws)
+        taken: dict[Side, float] = {}
+        for place in random.permutation(len(pairs)):
+            pair = pairs[place]
+            with contextlib.closing(open_session(pair.session.side, settings)) as session:
+                elapsed, error = timed(session, pair.workload, parameters)
+            if error:
+                pair.errors[error] += 1
+            else:
+                taken[pair.session.side] = elapsed * 1000
+        if len(taken) == len(pairs):
+            for side, elapsed in taken.items():
+                samples[side].append(elapsed)
+    return samples
 
 
 def open_session(side: Side, settings: Settings) -> Session:

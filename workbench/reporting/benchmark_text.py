@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from workbench.benchmark.environment import is_emulator
 from workbench.benchmark.history import SIGNIFICANT_CHANGE, compare_runs, last_comparable, machine_drift
-from workbench.benchmark.results import BenchmarkRun
+from workbench.benchmark.results import BenchmarkRun, Outcome
 from workbench.benchmark.workloads import Side
 from workbench.reporting.figures import number_text
 from workbench.reporting.states import look_of
@@ -22,8 +22,7 @@ def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Ite
             f"{number_text(row['MongoDB median ms']):>10}{row['judged']:>8}{number_text(row['MongoDB ms']):>9}"
             f"{number_text(row['target ms']):>8} {look.symbol} {look.word} {row['reason']}"
         )
-    for name, reason in run.left_out.items():
-        yield f"{name:<34}left out: {reason}"
+    yield from shortage_lines(run)
     for name, (rows, documents) in run.incomplete().items():
         yield f"{name}: {documents:,} documents for {rows:,} rows, so some answers must differ"
     for load in run.loads:
@@ -41,17 +40,36 @@ def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Ite
 
 
 def headline(run: BenchmarkRun) -> str:
-    """One sentence: how many targets were met, how the two compare, and what the figures are worth."""
+    """How many targets were met, missed, not decided, not measured; how the two compare; what the figures are worth."""
     judged = run.judgements()
-    met = sum(judgement.passed for judgement in judged)
+    by_outcome = {outcome: [j.workload for j in judged if j.outcome is outcome] for outcome in Outcome}
     product = run.environment["versions"]["mongodb"]
-    ratios = [row["MongoDB / PostgreSQL"] for row in run.verdict_frame().to_dict("records")]
-    faster = sum(ratio is not None and ratio < 1 for ratio in ratios)
+    said = [f"{len(by_outcome[Outcome.PASSED])} of {len(judged)} targets met by {product}"]
+    if by_outcome[Outcome.FAILED]:
+        said.append(f"{len(by_outcome[Outcome.FAILED])} missed")
+    if by_outcome[Outcome.NOT_DECIDED]:
+        said.append(f"{len(by_outcome[Outcome.NOT_DECIDED])} not decided for lack of samples")
+    if by_outcome[Outcome.NOT_MEASURED]:
+        names = ", ".join(by_outcome[Outcome.NOT_MEASURED])
+        said.append(f"{len(by_outcome[Outcome.NOT_MEASURED])} not measured ({names})")
+    intervals = [interval for _, interval in run.ratios.values()]
+    faster, slower = sum(i.high < 1 for i in intervals), sum(i.low > 1 for i in intervals)
     worth = " It is an emulator: its figures say nothing about a MongoDB server." if is_emulator(product) else ""
     return (
-        f"{met} of {len(judged)} targets met by {product}; it has the lower median in {faster} of {len(ratios)} "
-        f"workloads.{worth}"
+        f"{', '.join(said)}. By its median it is faster than PostgreSQL in {faster} workloads, slower in {slower}, "
+        f"and neither can be told in {len(intervals) - faster - slower}.{worth}"
     )
+
+
+def shortage_lines(run: BenchmarkRun) -> Iterator[str]:
+    """Which workloads have fewer samples than were asked for, and what to do."""
+    short = run.cut_short()
+    if short:
+        least = min(short, key=lambda name: short[name])
+        yield (
+            f"{len(short)} of {len(run.workloads)} workloads have fewer than the {run.asked_samples:,} samples asked "
+            f"for, as the time ended (least: {short[least]:,}, {least}). More time: --seconds."
+        )
 
 
 def claimed_quantiles(run: BenchmarkRun) -> str:

@@ -39,6 +39,8 @@ _TONES: dict[str, Tone] = {
     "success": "good",
     "wanting": "wanting",
     "warned": "wanting",
+    "not_decided": "wanting",
+    "not_measured": "wanting",
     "retrying": "wanting",
     "failed": "bad",
     "broke": "bad",

@@ -15,7 +15,7 @@ from workbench.models import COLLECTIONS
 NAME = "audit history"
 
 
-def measured(side: Side, milliseconds: float, *, samples: int = 100, **changes: Any) -> Measurement:
+def measured(side: Side, milliseconds: float, *, samples: int = 500, **changes: Any) -> Measurement:
     """Samples that all lie within one per cent of a value."""
     warm = tuple(milliseconds * (1 + (number % 11 - 5) / 500) for number in range(samples))
     return replace(Measurement(NAME, side, warm, (milliseconds * 3,), {}, sum(warm) / 1000), **changes)
@@ -36,6 +36,8 @@ def a_run(source: Measurement, target: Measurement, **changes: Any) -> Benchmark
         mode="quick",
         seed=1,
         elapsed_seconds=12.5,
+        asked_samples=len(target.warm_ms),
+        limit_seconds=900,
         environment=environment,
         workloads={NAME: {"kind": "indexed query", "question": "Who?", "target_ms": 100.0, "sql": ["SELECT 1"]}},
         checks=(Check(NAME, 2, 30),),
