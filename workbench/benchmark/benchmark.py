@@ -20,7 +20,7 @@ from workbench.benchmark.results import BenchmarkRun, describe_workloads
 from workbench.benchmark.runner import QUICK, Effort, Measurement, check, measure
 from workbench.benchmark.scratch import scratch
 from workbench.benchmark.sessions import both_sessions
-from workbench.benchmark.workloads import Kind, Side, Workload, choose
+from workbench.benchmark.workloads import Side, Workload, choose
 from workbench.connections import open_source, open_target, source_uri, target_uri
 from workbench.errors import ConfigurationError
 from workbench.progress import progress, progress_mode
@@ -41,6 +41,9 @@ class Scope:
         explained: plans are shown of so many workloads, the slowest on MongoDB.
         effect_rows: rows of the copy that shows what an index does; 0 leaves it out.
         rate: questions a second of the fixed-rate measurement; 0 leaves it out.
+        rate_seconds: its duration for each workload and database.
+        swept: names or kinds of the workloads that many clients ask; one of each kind where empty.
+        budget_seconds: of the whole run. What its end leaves out is told; only answers and plans are never cut.
     """
 
     mode: str
@@ -50,14 +53,21 @@ class Scope:
     explained: int = 5
     effect_rows: int = 20_000
     rate: float = 0.0
+    rate_seconds: float = 10.0
+    swept: tuple[str, ...] = ()
+    budget_seconds: float = math.inf
 
 
-QUICK_SCOPE = Scope("quick", QUICK, sweep_seconds=0.4, explained=3, effect_rows=1_500)
+QUICK_SCOPE = Scope(
+    "quick", QUICK, sweep_seconds=0.2, explained=3, effect_rows=1_500, rate_seconds=2.0, budget_seconds=50.0
+)
 FULL_SCOPE = Scope("full", Effort())
 SCOPES = {scope.mode: scope for scope in (QUICK_SCOPE, FULL_SCOPE)}
-_SWEPT = (Kind.INDEXED_QUERY, Kind.SIMPLE_READ, Kind.UPDATE)
-"""Kinds of which one workload is swept: the first of these that is measured."""
-_RATE_SECONDS = 10.0
+_MEASURING = 0.5
+_LOADING = 0.85
+"""Shares of what is left of the budget that samples and then loads may take."""
+_EFFECT_SECONDS = 5.0
+"""What the effect of an index needs at most in a quick run."""
 
 
 def run_benchmark(
@@ -84,6 +94,8 @@ def run_benchmark(
     started_at, started = datetime.now(UTC), time.monotonic()
     settings = _resolved(settings)
     workloads = choose(settings, only)
+    swept = _swept(settings, workloads, scope.swept)
+    deadline = started + scope.budget_seconds
     with open_source(settings, autocommit=True) as connection, open_target(settings) as client:
         database = client[settings.mongodb_database]
         environment = describe_environment(connection, database, settings)
@@ -108,19 +120,23 @@ def run_benchmark(
                     checks.append(check(one, source, target, stream, scope.effort.checks))
                     bar.update()
             with progress(None, "measure", "samples") as bar:
+                until = _share(deadline, _MEASURING)
+                effort = replace(scope.effort, total_seconds=min(scope.effort.total_seconds, until - time.monotonic()))
                 measurements = measure(
-                    chosen, source, target, settings, draws, scope.effort, seed=seed, tick=bar.update
+                    chosen, source, target, settings, draws, effort, seed=seed, deadline=until, tick=bar.update
                 )
-        loads = _load(chosen, settings, draws, scope)
         plans = explain_workloads(_slowest(chosen, measurements, scope.explained), settings, draws)
-        effect = _index_effect(settings, draws, scope.effect_rows)
+        loads = _load([w for w in swept if w in chosen], settings, draws, scope, _share(deadline, _LOADING))
+        effect: tuple[IndexEffect, ...] = ()
+        if deadline - time.monotonic() > _EFFECT_SECONDS:
+            effect = _index_effect(settings, draws, scope.effect_rows)
     return BenchmarkRun(
         started_at=started_at.isoformat(),
         mode=scope.mode,
         seed=seed,
         elapsed_seconds=time.monotonic() - started,
         asked_samples=scope.effort.samples,
-        limit_seconds=scope.effort.total_seconds,
+        limit_seconds=effort.total_seconds,
         environment=environment,
         workloads=describe_workloads(workloads),
         checks=tuple(checks),
@@ -163,21 +179,48 @@ def _resolved(settings: Settings) -> Settings:
     )
 
 
-def _load(workloads: Sequence[Workload], settings: Settings, draws: Draws, scope: Scope) -> list[Load]:
-    """The sweep and the fixed rate of one workload."""
-    swept = next((w for kind in _SWEPT for w in workloads if w.kind is kind), None)
-    if swept is None:
-        return []
-    stream = draws.stream(f"load {swept.name}")
+def _swept(settings: Settings, workloads: Sequence[Workload], names: Sequence[str]) -> list[Workload]:
+    """The workloads that many clients ask: those that are named, or the first of each kind."""
+    if not names:
+        return list({workload.kind: workload for workload in reversed(workloads)}.values())[::-1]
+    named = choose(settings, names)
+    missing = [workload.name for workload in named if workload not in workloads]
+    if missing:
+        raise ConfigurationError(f"--sweep names what --only leaves out: {', '.join(missing)}.")
+    return list(named)
+
+
+def _share(deadline: float, share: float) -> float:
+    """The time at which a share of what is left until the deadline is used."""
+    now = time.monotonic()
+    return now + max(0.0, deadline - now) * share
+
+
+def _load(workloads: Sequence[Workload], settings: Settings, draws: Draws, scope: Scope, deadline: float) -> list[Load]:
+    """The sweep and the fixed rate."""
     found: list[Load] = []
-    if scope.clients:
-        with progress(2 * len(scope.clients), f"clients: {swept.name}", "levels") as bar:
-            found += sweep(swept, settings, stream, clients=scope.clients, seconds=scope.sweep_seconds, tick=bar.update)
-    if scope.rate:
-        with progress(len(Side), f"fixed rate: {swept.name}", "databases") as bar:
-            for side in Side:
-                found.append(fixed_rate(swept, side, settings, stream, rate=scope.rate, seconds=_RATE_SECONDS))
-                bar.update()
+    if workloads and scope.clients:
+        with progress(len(workloads) * len(Side) * len(scope.clients), "many clients", "levels") as bar:
+            found += sweep(
+                workloads,
+                settings,
+                draws,
+                clients=scope.clients,
+                seconds=scope.sweep_seconds,
+                deadline=deadline,
+                tick=bar.update,
+            )
+    if workloads and scope.rate:
+        with progress(len(workloads) * len(Side), "fixed rate", "levels") as bar:
+            found += fixed_rate(
+                workloads,
+                settings,
+                draws,
+                rate=scope.rate,
+                seconds=scope.rate_seconds,
+                deadline=deadline,
+                tick=bar.update,
+            )
     return found
 
 
@@ -202,6 +245,7 @@ def with_options(
     samples: int | None = None,
     seconds: float | None = None,
     clients: tuple[int, ...] | None = None,
+    swept: Sequence[str] = (),
     rate: float = 0.0,
 ) -> Scope:
     """A scope with what the user chose in place of its own."""
@@ -210,4 +254,6 @@ def with_options(
         effort = replace(effort, samples=samples, pair_seconds=math.inf)
     if seconds is not None:
         effort = replace(effort, total_seconds=seconds, pair_seconds=math.inf)
-    return replace(scope, effort=effort, clients=scope.clients if clients is None else clients, rate=rate)
+        scope = replace(scope, budget_seconds=math.inf)
+    clients = scope.clients if clients is None else clients
+    return replace(scope, effort=effort, clients=clients, swept=tuple(swept), rate=rate)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,17 +13,24 @@ import numpy as np
 import pandas as pd
 
 from workbench.benchmark.results import FOLDER, FORMAT, BenchmarkRun
-from workbench.benchmark.statistics import median_ratio, minimum_samples
+from workbench.benchmark.runner import Measurement
+from workbench.benchmark.statistics import holm, log_ratio_error, median_ratio, minimum_samples
 from workbench.benchmark.workloads import Side
 
 Json: TypeAlias = dict[str, Any]
 SIGNIFICANT_CHANGE = 0.10
-"""A change of the median is marked if its interval excludes 1 and it is larger than this."""
+"""A change of the median is marked if it is more than noise and larger than this."""
+ERROR_RATE = 0.05
+"""How often a comparison of two runs between which nothing changed may mark anything (Holm's correction)."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a median moved since an earlier run: new over old, with its interval; below 1 is faster."""
+    """How a median moved since an earlier run: new over old, with its interval; below 1 is faster.
+
+    The ratio is beyond the drift of the machine, as PostgreSQL's medians show it. `significant` says whether it is
+    more than noise, with all the comparisons of the two runs in mind, and more than `SIGNIFICANT_CHANGE`.
+    """
 
     workload: str
     side: Side
@@ -31,11 +39,7 @@ class Change:
     ratio: float
     low: float
     high: float
-
-    @property
-    def significant(self) -> bool:
-        """Whether it is more than noise and more than `SIGNIFICANT_CHANGE`."""
-        return not self.low <= 1 <= self.high and abs(self.ratio - 1) > SIGNIFICANT_CHANGE
+    significant: bool
 
     @property
     def verdict(self) -> str:
@@ -62,27 +66,48 @@ def last_comparable(run: BenchmarkRun, earlier: Sequence[BenchmarkRun]) -> Bench
 
 
 def compare_runs(new: BenchmarkRun, old: BenchmarkRun) -> tuple[Change, ...]:
-    """How the medians of the workloads that both runs measured have moved."""
-    before = {(m.workload, m.side): m for m in old.measurements}
-    least = minimum_samples(0.5)
+    """How the medians of the workloads that both runs measured have moved, beyond the drift of the machine.
+
+    Of each change the chance is computed that noise alone would make it, from the spread of its bootstrap; Holm's
+    correction marks those that stay improbable among so many.
+    """
+    compared = list(_compared(new, old))
+    drift = machine_drift(new, old)
+    chances = []
+    for measurement, earlier in compared:
+        spread = log_ratio_error(measurement.warm_ms, earlier.warm_ms, seed=new.seed)
+        moved = abs(math.log(_median(measurement) / _median(earlier) / drift))
+        chances.append(math.erfc(moved / spread / math.sqrt(2)) if spread else float(not moved))
     changes = []
-    for measurement in new.measurements:
-        earlier = before.get((measurement.workload, measurement.side))
-        if earlier is None or min(len(earlier.warm_ms), len(measurement.warm_ms)) < least:
-            continue
+    for (measurement, earlier), improbable in zip(compared, holm(chances, ERROR_RATE), strict=True):
         ratio, interval = median_ratio(measurement.warm_ms, earlier.warm_ms, seed=new.seed)
-        olds, news = (float(np.median(m.warm_ms)) for m in (earlier, measurement))
-        changes.append(Change(measurement.workload, measurement.side, olds, news, ratio, interval.low, interval.high))
+        ratio, low, high = (value / drift for value in (ratio, interval.low, interval.high))
+        significant = improbable and abs(ratio - 1) > SIGNIFICANT_CHANGE
+        old_ms, new_ms = _median(earlier), _median(measurement)
+        changes.append(Change(measurement.workload, measurement.side, old_ms, new_ms, ratio, low, high, significant))
     return tuple(changes)
 
 
-def machine_drift(changes: Sequence[Change]) -> float:
+def machine_drift(new: BenchmarkRun, old: BenchmarkRun) -> float:
     """How PostgreSQL's medians moved together, new over old: far from 1, the machine was busier or idler.
 
     No interval shows that: samples of one run share the machine's state.
     """
-    ratios = [change.ratio for change in changes if change.side is Side.POSTGRESQL]
-    return float(np.exp(np.mean(np.log(ratios)))) if ratios else 1.0
+    logs = [math.log(_median(m) / _median(e)) for m, e in _compared(new, old) if m.side is Side.POSTGRESQL]
+    return math.exp(float(np.median(logs))) if logs else 1.0
+
+
+def _compared(new: BenchmarkRun, old: BenchmarkRun) -> Iterator[tuple[Measurement, Measurement]]:
+    """What both runs measured with enough samples for medians."""
+    before = {(m.workload, m.side): m for m in old.measurements}
+    for measurement in new.measurements:
+        earlier = before.get((measurement.workload, measurement.side))
+        if earlier and min(len(earlier.warm_ms), len(measurement.warm_ms)) >= minimum_samples(0.5):
+            yield measurement, earlier
+
+
+def _median(measurement: Measurement) -> float:
+    return float(np.median(measurement.warm_ms))
 
 
 def changes_frame(changes: Sequence[Change]) -> pd.DataFrame:

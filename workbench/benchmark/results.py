@@ -348,5 +348,6 @@ def _load_row(load: Load) -> Json:
         "P95 ms": summary.p95 if summary else None,
         "P99 ms": summary.p99 if summary else None,
         "errors": sum(load.errors.values()),
+        "not sent": load.not_sent,
         "note": load.note,
     }

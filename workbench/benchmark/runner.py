@@ -12,6 +12,7 @@ parameters, in an order that is drawn, and a sample counts only where both succe
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,10 @@ FAILURES = (psycopg.Error, PyMongoError, WorkbenchError)
 """What counts as a failed execution; anything else is a defect of the benchmark and ends it."""
 LEAST_RECALL = 0.8
 """Share of the exact neighbours that an approximate index must find."""
+_ESTIMATED_FROM = 5
+"""Samples from which a workload's time is estimated."""
+_AFFORDABLE = 0.85
+"""Share of the time for workloads that can get all their samples in it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Effort:
     checks: int = 5
 
 
-QUICK = Effort(pair_seconds=1.0, total_seconds=20, warmup=1, cold=1, checks=2)
+QUICK = Effort(pair_seconds=10.0, total_seconds=20, warmup=1, cold=1, checks=2)
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,17 @@ class _Pair:
         elif keep:
             self.samples.append(elapsed * 1000)
 
+    @property
+    def tries(self) -> int:
+        return len(self.samples) + self.errors.total()
+
+    def seconds_to(self, samples: int) -> float:
+        """The time to so many samples, by the mean of those so far."""
+        return max(0, samples - self.tries) * self.spent / max(1, self.tries)
+
     def is_done(self, effort: Effort, *, late: bool) -> bool:
-        tries = len(self.samples) + self.errors.total()
         enough = late or self.spent >= effort.pair_seconds
-        return tries >= effort.samples or (enough and tries >= effort.least_samples)
+        return self.tries >= effort.samples or (enough and self.tries >= effort.least_samples)
 
 
 def timed(session: Session, workload: Workload, parameters: Mapping[str, Any]) -> tuple[float, str]:
@@ -185,6 +197,7 @@ def measure(
     effort: Effort,
     *,
     seed: int = 0,
+    deadline: float = math.inf,
     tick: Tick = lambda samples: None,
 ) -> list[Measurement]:
     """Warm and cold samples of each workload on both databases, by one client.
@@ -197,6 +210,7 @@ def measure(
         draws: the parameters; both databases get the same.
         effort: how much to measure.
         seed: of the order of the turns.
+        deadline: time of `time.monotonic` from which no more cold samples are taken.
         tick: is told of each sample that was taken.
     """
     streams = {workload.name: draws.stream(f"measure {workload.name}") for workload in workloads}
@@ -212,7 +226,7 @@ def measure(
     random = np.random.default_rng([seed, 1])
     found = []
     for both in pairs:
-        cold = _cold(both, settings, streams[both[0].workload.name], effort.cold, random)
+        cold = _cold(both, settings, streams[both[0].workload.name], effort.cold, random, deadline)
         for pair in both:
             side = pair.session.side
             found.append(
@@ -224,19 +238,38 @@ def measure(
 
 
 def _rotation(pairs: Sequence[tuple[_Pair, _Pair]], effort: Effort, seed: int) -> Iterator[tuple[_Pair, ...]]:
-    """Rounds in which each workload that needs samples has one turn; which database goes first is drawn."""
+    """Rounds in which each workload that is due has one turn; which database goes first is drawn."""
     random = np.random.default_rng(seed)
     deadline = time.monotonic() + effort.total_seconds
     while True:
-        late = time.monotonic() >= deadline
-        left = [both for both in pairs if not all(pair.is_done(effort, late=late) for pair in both)]
+        now = time.monotonic()
+        left = [both for both in pairs if not all(pair.is_done(effort, late=now >= deadline) for pair in both)]
         if not left:
             return
-        for place in random.permutation(len(left)):
-            one, two = left[place]
+        due = _due(left, effort, deadline - now)
+        for place in random.permutation(len(due)):
+            one, two = due[place]
             waiting = (one, two) if random.random() < 0.5 else (two, one)
             # A write needs both turns, so that the copies stay the same on both sides.
-            yield tuple(pair for pair in waiting if pair.workload.writes_to or not pair.is_done(effort, late=late))
+            yield tuple(
+                pair for pair in waiting if pair.workload.writes_to or not pair.is_done(effort, late=now >= deadline)
+            )
+
+
+def _due(left: list[tuple[_Pair, _Pair]], effort: Effort, seconds: float) -> list[tuple[_Pair, _Pair]]:
+    """The workloads whose turn it is: where the time is too short for all, those that can still get all their samples,
+    the quickest first, and when these are done the rest. Shared alike, the time would decide no target at all."""
+    fresh = [both for both in left if both[0].tries < _ESTIMATED_FROM]
+    if fresh or seconds <= 0:
+        return fresh or left
+    needs = [(both, sum(pair.seconds_to(effort.samples) for pair in both)) for both in left]
+    affordable, used = [], 0.0
+    for both, need in sorted(needs, key=lambda one: one[1]):
+        used += need
+        if used > _AFFORDABLE * seconds:
+            break
+        affordable.append(both)
+    return affordable or left
 
 
 def _take_turns(pairs: Sequence[_Pair], streams: Mapping[str, Draws], *, keep: bool = True) -> None:
@@ -247,11 +280,13 @@ def _take_turns(pairs: Sequence[_Pair], streams: Mapping[str, Draws], *, keep: b
 
 
 def _cold(
-    pairs: Sequence[_Pair], settings: Settings, draws: Draws, count: int, random: np.random.Generator
+    pairs: Sequence[_Pair], settings: Settings, draws: Draws, count: int, random: np.random.Generator, deadline: float
 ) -> dict[Side, list[float]]:
     """Cold samples in milliseconds, equally many of each side; errors are counted with the warm ones."""
     samples: dict[Side, list[float]] = {pair.session.side: [] for pair in pairs}
     for _ in range(count):
+        if time.monotonic() >= deadline:
+            break
         parameters = pairs[0].workload.parameters(draws)
         taken: dict[Side, float] = {}
         for place in random.permutation(len(pairs)):

@@ -103,15 +103,20 @@ def _extension_schema(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 class TargetSession:
-    """A MongoDB client. With `client` it shares that client's pool, which gives each thread its own connection."""
+    """A MongoDB client. With `beside` it shares that session's pool, which gives each thread its own connection, and
+    its search with the vectors that this holds; the other one must outlive it."""
 
     side = Side.MONGODB
 
-    def __init__(self, settings: Settings, client: MongoClient[Json] | None = None) -> None:
-        self._settings, self._own = settings, client is None
-        self.client = client or open_target(settings)
+    def __init__(
+        self, settings: Settings, client: MongoClient[Json] | None = None, *, beside: TargetSession | None = None
+    ) -> None:
+        self._settings, self._beside = settings, beside
+        self._own = client is None and beside is None
+        self.client: MongoClient[Json] = beside.client if beside else client or open_target(settings)
         self.database: Database[Json] = self.client[settings.mongodb_database]
         self._search: _Searcher | None = None
+        self._search_lock = threading.Lock()
 
     def prepare(self, workload: Workload, parameters: Mapping[str, Any]) -> Execution:
         operation = workload.mongodb(parameters)
@@ -190,9 +195,12 @@ class TargetSession:
         return execute
 
     def _searcher(self) -> _Searcher:
-        if self._search is None:
-            self._search = _Searcher(self._settings)
-        return self._search
+        if self._beside:
+            return self._beside._searcher()
+        with self._search_lock:
+            if self._search is None:
+                self._search = _Searcher(self._settings)
+            return self._search
 
 
 class _Searcher:

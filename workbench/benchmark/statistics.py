@@ -109,10 +109,32 @@ def quantile_interval(samples: Sequence[float] | Floats, quantile: float, *, see
 
 def median_ratio(new: Sequence[float], old: Sequence[float], *, seed: int = 0) -> tuple[float, Interval]:
     """The median of `new` over that of `old`, and its bootstrap interval."""
+    return float(np.median(new) / np.median(old)), _interval(_resampled_ratios(new, old, seed))
+
+
+def log_ratio_error(new: Sequence[float], old: Sequence[float], *, seed: int = 0) -> float:
+    """The standard error of the logarithm of that ratio, by bootstrap."""
+    return float(np.std(np.log(_resampled_ratios(new, old, seed))))
+
+
+def holm(chances: Sequence[float], error_rate: float) -> list[bool]:
+    """Which of many p-values stay significant when at most `error_rate` of such families may hold one false one.
+
+    Holm's step-down rule: the smallest must be below the rate over their number, the next over one less, and so on;
+    from the first that is not, none is.
+    """
+    found = [False] * len(chances)
+    for rank, place in enumerate(sorted(range(len(chances)), key=lambda place: chances[place])):
+        if chances[place] > error_rate / (len(chances) - rank):
+            break
+        found[place] = True
+    return found
+
+
+def _resampled_ratios(new: Sequence[float], old: Sequence[float], seed: int) -> Floats:
     random = np.random.default_rng(seed)
     news, olds = (np.asarray(samples, dtype=np.float64) for samples in (new, old))
-    ratios = _resampled(news, 0.5, random) / _resampled(olds, 0.5, random)
-    return float(np.median(news) / np.median(olds)), _interval(ratios)
+    return _resampled(news, 0.5, random) / _resampled(olds, 0.5, random)
 
 
 def _resampled(values: Floats, quantile: float, random: np.random.Generator) -> Floats:

@@ -51,6 +51,10 @@ def queries(
     clients: Annotated[
         str, typer.Option(help="Clients of the sweep, separated by commas; empty: no sweep.")
     ] = "1,4,16,64",
+    swept: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", help="Workload or kind that many clients ask; repeatable. Default: one of each kind."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of parameters and order.")] = None,
     reports_dir: Annotated[Path | None, typer.Option(help="Folder of the reports.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,

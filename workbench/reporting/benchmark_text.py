@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from workbench.benchmark.concurrency import Load
 from workbench.benchmark.environment import is_emulator
 from workbench.benchmark.history import SIGNIFICANT_CHANGE, compare_runs, last_comparable, machine_drift
 from workbench.benchmark.results import BenchmarkRun, Outcome
@@ -25,10 +26,7 @@ def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Ite
     yield from shortage_lines(run)
     for name, (rows, documents) in run.incomplete().items():
         yield f"{name}: {documents:,} documents for {rows:,} rows, so some answers must differ"
-    for load in run.loads:
-        offered = f" of {load.offered_rate:g} offered" if load.offered_rate else ""
-        said = load.note or f"{number_text(load.throughput)} a second{offered}, {sum(load.errors.values())} errors"
-        yield f"{load.workload}, {load.side}, {load.clients} clients: {said}"
+    yield from _load_lines(run)
     for name, plan in run.plans.items():
         for text in [
             *(plan["source"] or {}).get("advice", ()),
@@ -37,6 +35,24 @@ def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Ite
             yield f"{name}: {text}"
     yield from _history_lines(run, earlier)
     yield headline(run)
+
+
+def _load_lines(run: BenchmarkRun) -> Iterator[str]:
+    """A line for each workload and database: answers a second at each number of clients."""
+    if run.loads:
+        yield f"{'answers a second by number of clients':<98}errors"
+    groups: dict[tuple[str, Side, float | None], list[Load]] = {}
+    for load in run.loads:
+        groups.setdefault((load.workload, load.side, load.offered_rate), []).append(load)
+    for (workload, side, rate), loads in groups.items():
+        offered = f", {rate:g} a second offered" if rate else ""
+        reached = ", ".join(f"{load.clients}: {number_text(load.throughput)}" for load in loads if load.samples_ms)
+        yield (
+            f"  {workload + offered:<34}{side:<12}{reached or '–':<50}{sum(sum(one.errors.values()) for one in loads)}"
+        )
+        for note in dict.fromkeys(load.note for load in loads if load.note):
+            levels = ", ".join(str(load.clients) for load in loads if load.note == note)
+            yield f"    with {levels} clients: {note}"
 
 
 def headline(run: BenchmarkRun) -> str:
@@ -87,10 +103,13 @@ def _history_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun]) -> Iterat
         return
     changes = compare_runs(run, old)
     moved = [change for change in changes if change.significant]
-    yield f"Since {old.started_at[:19]}: {len(moved)} significant changes."
-    drift = machine_drift(changes)
+    yield f"Since {old.started_at[:19]}: {len(moved)} significant changes of {len(changes)}."
+    drift = machine_drift(run, old)
     if abs(drift - 1) > SIGNIFICANT_CHANGE:
-        yield f"  The machine was not as it was: PostgreSQL's medians are {drift:.2f} times those of then."
+        yield (
+            f"  The machine was not as it was: PostgreSQL's medians are {drift:.2f} times those of then. Ratios are "
+            "beyond that."
+        )
     for change in moved:
         side = "" if change.side is Side.MONGODB else f" ({change.side})"
         yield (

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from tests.conftest import source_database
 from tests.integration.benchmark.conftest import SEED
 from tests.integration.benchmark.traces import contents, named, traces
 from workbench import connections, sample
-from workbench.benchmark.benchmark import QUICK_SCOPE, run_benchmark
+from workbench.benchmark import concurrency
+from workbench.benchmark.benchmark import QUICK_SCOPE, _swept, run_benchmark
 from workbench.benchmark.concurrency import fixed_rate, sweep
 from workbench.benchmark.document_models import Shape, figures_frame, question_frame, recommend
 from workbench.benchmark.draws import Draws
@@ -28,7 +30,7 @@ from workbench.benchmark.runner import measure
 from workbench.benchmark.scratch import scratch
 from workbench.benchmark.sessions import both_sessions
 from workbench.benchmark.shapes import run_what_if
-from workbench.benchmark.workloads import Side
+from workbench.benchmark.workloads import WORKLOADS, Kind, Side
 from workbench.benchmark.workloads.base import SCRATCH
 from workbench.cli.benchmark import app
 from workbench.errors import ConfigurationError
@@ -48,22 +50,55 @@ TINY = replace(
     QUICK_SCOPE,
     effort=replace(QUICK_SCOPE.effort, samples=12, pair_seconds=0, total_seconds=0, warmup=1, cold=1, checks=1),
     clients=(1, 3),
-    sweep_seconds=0.15,
+    sweep_seconds=0.1,
+    rate_seconds=0.3,
     explained=2,
     effect_rows=300,
 )
 
 
 def test_a_sweep_measures_every_level_on_both_sides(migrated: Settings, draws: Draws) -> None:
-    loads = sweep(named("detector by id"), migrated, draws.stream("sweep"), clients=(1, 3), seconds=0.2)
+    loads = sweep([named("detector by id")], migrated, draws, clients=(1, 3), seconds=0.2)
     assert [(load.side, load.clients) for load in loads] == [(s, n) for s in Side for n in (1, 3)]
     assert all(load.samples_ms and not load.errors and load.throughput > 0 for load in loads)
+
+
+def test_no_connection_is_opened_while_a_level_is_timed(
+    migrated: Settings, draws: Draws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[float] = []
+    ready = concurrency._OpenConnections.connection_ready
+
+    def note(self: Any, event: Any) -> None:
+        opened.append(time.perf_counter())
+        ready(self, event)
+
+    started: list[float] = []
+    start = concurrency._Crowd._start
+    monkeypatch.setattr(concurrency._OpenConnections, "connection_ready", note)
+    monkeypatch.setattr(concurrency._Crowd, "_start", lambda self: (start(self), started.append(self.started)))
+    sweep([named("detector by id")], migrated, draws, clients=(2, 12), seconds=0.2)
+    assert len(started) == 4
+    assert len(opened) == 12
+    assert max(opened) < started[2]
+
+
+def test_levels_after_the_deadline_are_noted(migrated: Settings, draws: Draws) -> None:
+    loads = sweep([named("detector by id")], migrated, draws, clients=(1, 2), seconds=9, deadline=time.monotonic())
+    assert [load.note for load in loads] == [concurrency.TIME_ENDED] * 4
+
+
+def test_one_workload_of_each_kind_is_swept_or_those_that_are_named(migrated: Settings) -> None:
+    assert [w.kind for w in _swept(migrated, WORKLOADS, ())] == list(Kind)
+    assert [w.name for w in _swept(migrated, WORKLOADS, ["timeline"])] == ["case timeline"]
+    with pytest.raises(ConfigurationError, match="--sweep names what --only leaves out: case timeline"):
+        _swept(migrated, [named("detector by id")], ["timeline"])
 
 
 def test_more_clients_than_the_server_takes_is_a_note_and_not_a_crash(migrated: Settings, draws: Draws) -> None:
     (load,) = [
         load
-        for load in sweep(named("detector by id"), migrated, draws.stream("many"), clients=(120,), seconds=0.1)
+        for load in sweep([named("detector by id")], migrated, draws, clients=(120,), seconds=0.1)
         if load.side is Side.POSTGRESQL
     ]
     assert load.note.startswith("no connection: PostgreSQL cannot be used")
@@ -72,16 +107,25 @@ def test_more_clients_than_the_server_takes_is_a_note_and_not_a_crash(migrated: 
 
 def test_a_fixed_rate_counts_the_time_that_questions_waited_to_be_sent(migrated: Settings, draws: Draws) -> None:
     slow = replace(named("detector by id"), sql=("SELECT pg_sleep(0.05)",))
-    stream = draws.stream("rate")
-    load = fixed_rate(slow, Side.POSTGRESQL, migrated, stream, rate=40, seconds=0.5, clients=1)
-    assert len(load.samples_ms) == 20
-    assert load.offered_rate == 40
-    # One client answers 20 a second, so the last of 20 questions at 40 a second waits for about half a second.
-    assert max(load.samples_ms) > 400
-    easy = fixed_rate(slow, Side.POSTGRESQL, migrated, stream, rate=10, seconds=0.5, clients=4)
-    assert max(easy.samples_ms) < 200
+    load = fixed_rate([slow], migrated, draws, rate=25, seconds=0.6, clients=1)[0]
+    # One client answers 20 a second, so the last of 15 questions at 25 a second waits for about 0.15 s.
+    assert (load.side, load.offered_rate, len(load.samples_ms), load.not_sent) == (Side.POSTGRESQL, 25, 15, 0)
+    assert max(load.samples_ms) > 150
+    easy = fixed_rate([slow], migrated, draws, rate=10, seconds=0.5, clients=4)[0]
+    assert max(easy.samples_ms) < 150
     with pytest.raises(ConfigurationError, match="must be positive"):
-        fixed_rate(slow, Side.POSTGRESQL, migrated, stream, rate=0)
+        fixed_rate([slow], migrated, draws, rate=0)
+
+
+def test_a_rate_that_the_server_cannot_follow_ends_and_tells_what_was_not_sent(
+    migrated: Settings, draws: Draws
+) -> None:
+    slow = replace(named("detector by id"), sql=("SELECT pg_sleep(0.05)",))
+    load = fixed_rate([slow], migrated, draws, rate=400, seconds=0.4, clients=1)[0]
+    assert load.elapsed_seconds < 2
+    assert len(load.samples_ms) + load.not_sent == 160
+    assert load.not_sent > 100
+    assert load.note.startswith(f"cannot follow: {load.not_sent} of 160 were not sent")
 
 
 def test_conflicts_of_optimistic_locking_are_counted_as_errors(migrated: Settings, draws: Draws) -> None:
@@ -89,7 +133,7 @@ def test_conflicts_of_optimistic_locking_are_counted_as_errors(migrated: Setting
     with scratch(migrated, [workload], draws):
         one = draws.stream("conflicts").pick("investigation")
         same = replace(workload, parameters=lambda d: {**workload.parameters(d), **one})
-        loads = sweep(same, migrated, draws.stream("conflicts"), clients=(8,), seconds=0.6)
+        loads = sweep([same], migrated, draws, clients=(8,), seconds=0.6)
     assert sum(load.errors.get("VersionConflict", 0) for load in loads) > 0
     assert all(set(load.errors) <= {"VersionConflict"} for load in loads)
 
@@ -116,8 +160,19 @@ def test_a_run_measures_checks_explains_and_leaves_nothing_behind(migrated: Sett
     assert all(len(m.warm_ms) >= 10 and len(m.cold_ms) == 1 and not m.errors for m in run.measurements)
     assert all(check.same for check in run.checks)
     assert len(run.plans) == TINY.explained
-    assert [load.offered_rate for load in run.loads].count(30) == 2
-    assert len(run.loads) == 2 * len(TINY.clients) + 2
+    kinds = len({facts["kind"] for facts in run.workloads.values()})
+    assert [load.offered_rate for load in run.loads].count(30) == 2 * kinds
+    assert len(run.loads) == 2 * kinds * (len(TINY.clients) + 1)
+
+
+def test_a_short_time_goes_to_questions_that_can_get_all_their_samples(migrated: Settings, draws: Draws) -> None:
+    quick = named("detector by id")
+    slow = replace(quick, name="slow", sql=("SELECT pg_sleep(0.04)",))
+    effort = replace(TINY.effort, samples=100, least_samples=6, pair_seconds=9, total_seconds=1.5, warmup=0, cold=0)
+    with both_sessions(migrated) as sessions:
+        counts = [len(m.warm_ms) for m in measure([slow, quick], *sessions, migrated, draws, effort)]
+    assert counts[2:] == [100, 100]
+    assert 6 <= counts[0] == counts[1] < 40
 
 
 def test_cold_samples_are_equally_many_and_a_failure_is_counted(migrated: Settings, draws: Draws) -> None:

@@ -155,6 +155,7 @@ def test_the_lines_show_each_workload_each_load_and_the_advice() -> None:
     text = "\n".join(report_lines(run))
     assert "audit history" in text
     assert "P99" in text
-    assert "64 clients: no connection: too many" in text
+    assert "with 64 clients: no connection: too many" in text
+    assert "4: 40 " in text
     assert f"{NAME}: scans t\n{NAME}: create one" in text
     assert run.plans_frame().examined.tolist()[1] == 900

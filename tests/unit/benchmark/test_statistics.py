@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from workbench.benchmark.statistics import (
+    holm,
     judged_quantile,
     median_ratio,
     minimum_samples,
@@ -56,6 +57,12 @@ def test_the_ratio_of_medians_knows_a_change_from_noise() -> None:
     ratio, interval = median_ratio((two * 2).tolist(), one)
     assert ratio == pytest.approx(2, rel=0.3)
     assert interval.excludes(1)
+
+
+def test_holm_stops_at_the_first_that_is_not_improbable_enough() -> None:
+    assert holm([0.03, 0.001, 0.016, 0.9], 0.05) == [False, True, True, False]
+    assert holm([0.03, 0.04], 0.05) == [False, False]
+    assert holm([], 0.05) == []
 
 
 def test_the_same_seed_gives_the_same_interval_and_many_samples_are_resampled_in_slices() -> None:
