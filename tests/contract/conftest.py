@@ -50,10 +50,9 @@ def recorder() -> Recorder:
 async def repositories(contract_settings: Settings, recorder: Recorder) -> AsyncIterator[Repositories]:
     """Repositories over the documents of both tenants."""
     client = connections.open_target_async(contract_settings, event_listeners=[recorder])
-    repositories = Repositories(client[contract_settings.mongodb_database], contract_settings)
+    database = client[contract_settings.mongodb_database]
     for name, build in BUILDERS.items():
-        for tenant in TENANTS:
-            for number in range(DOCUMENTS):
-                await getattr(repositories, name).insert(tenant, build(tenant, number))
-    yield repositories
+        documents = [build(tenant, number).to_bson() for tenant in TENANTS for number in range(DOCUMENTS)]
+        await database[name].insert_many(documents)
+    yield Repositories(database, contract_settings)
     await client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from pymongo.database import Database
@@ -32,6 +33,42 @@ def collection_scan(database: Database[Any], command: Mapping[str, Any]) -> bool
         return True
     narrower = [{"find": collection, "filter": part} for part in _narrower(collection, filter)]
     return all("COLLSCAN" in _stages(_explain(database, part)) for part in narrower)
+
+
+def serving_index(command: Mapping[str, Any]) -> str | None:
+    """The index of the spec that serves all clauses and the sort of a command: its question; None if there is none.
+
+    Equalities must fill a prefix of the index, the sort must go on from there, and a range may end it; the condition
+    of a partial index counts as served.
+    """
+    verb, collection = next(iter(command.items()))
+    spec = COLLECTIONS[collection]
+    filter = dict(command["pipeline"][0]["$match"] if verb == "aggregate" else _filter(verb, command))
+    if "_id" in filter and not isinstance(filter["_id"], Mapping):
+        return "the document's _id"
+    sort = dict(command.get("sort", {}))
+    if sort.keys() == {"_id"}:  # the documents of one sort value, found by an equality on it, are sorted in memory
+        sort = {}
+        filter.pop("_id", None)
+    equal = {path for path, clause in filter.items() if _is_equality(clause)}
+    if spec.time_series and equal >= set(spec.natural_key):  # one document, whose tenant is then looked at
+        equal.discard(spec.tenant_path)
+        filter.pop(spec.tenant_path)
+    wanted = [(path, way) for path, way in sort.items() if path not in equal]
+    for index in spec.indexes:
+        ranges = {path for path, clause in filter.items() if (index.partial or {}).get(path) != clause} - equal
+        fixed = list(takewhile(lambda key: key[0] in equal, index.keys))
+        rest = index.keys[len(fixed) :]
+        follows = [path for path, _ in wanted] == [path for path, _ in rest[: len(wanted)]]
+        one_way = len({way == own for (_, way), (_, own) in zip(wanted, rest, strict=False)}) < 2
+        ends = {path for path, _ in rest[: len(wanted) or 1]}
+        if {path for path, _ in fixed} == equal and follows and one_way and ranges <= ends:
+            return index.question
+    return None
+
+
+def _is_equality(clause: object) -> bool:
+    return not isinstance(clause, Mapping) or bool({"$in", "$all", "$eq"} & clause.keys())
 
 
 def _filter(verb: str, command: Mapping[str, Any]) -> Filter:

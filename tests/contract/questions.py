@@ -11,12 +11,16 @@ from typing import Any
 from pydantic import SecretStr
 
 from tests.documents import BUILDERS, START, audit_entry, investigation, transaction_score, uuid_of
+from workbench.models import COLLECTIONS
 from workbench.models.fields import utc_now
 from workbench.models.investigations import OutboxLease, Progress
 from workbench.models.soar_playbook_executions import PlaybookAction
 from workbench.repositories import Repositories, Repository
+from workbench.repositories.base import OpenRepository
 
 LATER = START + timedelta(days=9)
+ONE = START + timedelta(minutes=27)
+"""The time of one document of each kind, which no other question is about."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ OWN: dict[str, dict[str, Callable[[str], Call]]] = {
         "by_status": lambda t: call("IN_PROGRESS"),
         "by_stage": lambda t: call("IN_PROGRESS"),
         "touch": lambda t: call(f"{t}-investigation-1"),
+        "create": lambda t: call(investigation(t, 500), _entry(t, 500, "CREATED")),
         "update": lambda t: call(investigation(t, 2), _entry(t, 2), expected_version=1),
         "update_progress": lambda t: call(f"{t}-investigation-3", Progress(), _entry(t, 3), expected_version=1),
         "mark_deleted": lambda t: call(f"{t}-investigation-4", _entry(t, 4, "DELETED"), expected_version=1),
@@ -53,6 +58,8 @@ OWN: dict[str, dict[str, Callable[[str], Call]]] = {
         ),
         "release_outbox": lambda t: call(f"{t}-investigation-3", f"{t}-owner", [f"{t}-entry-1003"]),
         "remove_deleted": lambda t: call(f"{t}-investigation-4", f"{t}-owner"),
+        "completions_due": lambda t: call(utc_now()),
+        "completion_done": lambda t: call(f"{t}-investigation-7", 3),
     },
     "templates": {
         "of_user": lambda t: call(f"{t}-user-1"),
@@ -62,7 +69,7 @@ OWN: dict[str, dict[str, Callable[[str], Call]]] = {
     },
     "audit_log": {
         "in_time_range": lambda t: call(START, LATER),
-        "delete_range": lambda t: call(LATER, LATER + timedelta(days=1)),
+        "delete_range": lambda t: call(ONE, ONE + timedelta(minutes=1)),
         "of_investigation": lambda t: call(f"{t}-investigation-1", pending=[_entry(t, 1)]),
         "by_action": lambda t: call("UPDATED"),
         "by_user": lambda t: call(f"{t}-user-1"),
@@ -77,7 +84,7 @@ OWN: dict[str, dict[str, Callable[[str], Call]]] = {
     },
     "detection_runs": {
         "in_time_range": lambda t: call(START, LATER),
-        "delete_range": lambda t: call(LATER, LATER + timedelta(days=1)),
+        "delete_range": lambda t: call(ONE, ONE + timedelta(minutes=1)),
         "by_detector": lambda t: call(uuid_of(t, "detector", 1), since=START, until=LATER),
         "by_status": lambda t: call("success"),
         "statistics": lambda t: call(START, LATER, detector_id=uuid_of(t, "detector", 1)),
@@ -140,29 +147,38 @@ LAST = 29
 """Number of the last document of each kind: the one that `delete` names."""
 
 
+def _key(name: str, tenant: str, number: int) -> tuple[Any, ...]:
+    document = BUILDERS[name](tenant, number)
+    return tuple(getattr(document, path) for path in document.COLLECTION.natural_key)
+
+
 def _of_every_collection(name: str) -> dict[str, Callable[[str], Call]]:
-    build = BUILDERS[name]
-
-    def key(tenant: str, number: int) -> tuple[Any, ...]:
-        document = build(tenant, number)
-        return tuple(getattr(document, path) for path in document.COLLECTION.natural_key)
-
-    path = build("acme", 0).COLLECTION.natural_key[0]
+    path = COLLECTIONS[name].natural_key[0]
     return {
-        "get": lambda t: call(*key(t, 7)),
-        "find_one": lambda t: call(*key(t, 8)),
+        "get": lambda t: call(*_key(name, t, 7)),
+        "find_one": lambda t: call(*_key(name, t, 8)),
         "page": lambda t: call(),
         "find": lambda t: call(),
-        "count_about": lambda t: call({path: key(t, 7)[0]}),
-        "insert": lambda t: call(build(t, 500)),
-        "delete": lambda t: call(*key(t, LAST)),
+        "count_about": lambda t: call({path: _key(name, t, 7)[0]}),
     }
 
 
-QUESTIONS: list[tuple[str, str, Callable[[str], Call]]] = [
-    (name, method, make) for name in BUILDERS for method, make in {**_of_every_collection(name), **OWN[name]}.items()
-]
-"""(collection, method, call of a tenant), in an order in which each finds what it needs."""
+def _of_open_collections(name: str) -> dict[str, Callable[[str], Call]]:
+    if not issubclass(repository_classes()[name], OpenRepository):
+        return {}
+    return {
+        "insert": lambda t: call(BUILDERS[name](t, 500)),
+        "delete": lambda t: call(*_key(name, t, LAST)),
+    }
+
+
+CHANGES = {
+    *("insert", "delete", "create", "touch", "update", "update_progress", "mark_deleted", "lease_outbox"),
+    *("release_outbox", "remove_deleted", "completion_done", "record_use", "delete_range", "enable", "disable"),
+    *("set_status", "link_to_investigation", "write", "store_tokens", "mark_expired", "mark_revoked", "record_retry"),
+    "add_action",
+}
+"""The methods that change something; all others only read."""
 
 
 def public_methods(repository: type[Repository[Any]]) -> set[str]:
@@ -191,3 +207,13 @@ async def ask(repositories: Repositories, collection: str, method: str, tenant: 
     if hasattr(answer, "__aiter__"):
         return [item async for item in answer]
     return await answer
+
+
+def _calls(name: str) -> dict[str, Callable[[str], Call]]:
+    return {**_of_every_collection(name), **_of_open_collections(name), **OWN[name]}
+
+
+QUESTIONS: list[tuple[str, str, Callable[[str], Call]]] = [
+    (name, method, make) for name in BUILDERS for method, make in _calls(name).items()
+]
+"""(collection, method, call of a tenant), in an order in which each finds what it needs."""

@@ -1,6 +1,6 @@
 """Runs one operation of the service in a process of its own, so that a test can kill it at a point.
 
-python -m tests.faults.service_worker create|update|delete TENANT INVESTIGATION
+python -m tests.faults.service_worker create|update|complete|delete TENANT INVESTIGATION
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import sys
 
 from workbench import connections
+from workbench.models.investigations import InvestigationStatus
 from workbench.repositories import Repositories
 from workbench.services import CreateInvestigation, InvestigationStateService, UpdateInvestigation, User
 from workbench.settings import load_settings
@@ -25,9 +26,10 @@ async def main(operation: str, tenant: str, investigation_id: str) -> None:
     )
     if operation == "create":
         await service.create(tenant, CreateInvestigation(investigation_id=investigation_id), user=USER)
-    elif operation == "update":
+    elif operation in ("update", "complete"):
         version = (await service.get(tenant, investigation_id, user=USER)).version
-        request = UpdateInvestigation(tags=("changed",))
+        complete = UpdateInvestigation(status=InvestigationStatus.COMPLETED)
+        request = complete if operation == "complete" else UpdateInvestigation(tags=("changed",))
         await service.update(tenant, investigation_id, request, user=USER, expected_version=version)
     else:
         await service.delete(tenant, investigation_id, user=USER)

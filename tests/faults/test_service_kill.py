@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -17,9 +18,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from tests.faults.service_worker import LEASE_SECONDS, USER
 from tests.target import prepared_target
 from workbench import connections, faults
-from workbench.errors import NotFound
+from workbench.errors import InvalidInput, NotFound
 from workbench.repositories import Repositories
 from workbench.services import CreateInvestigation, InvestigationStateService, UpdateInvestigation
+from workbench.services.workspace import folder_name
 from workbench.settings import Settings
 
 TENANT = "acme"
@@ -75,9 +77,13 @@ async def test_killed_at_each_step(
 
     # The next operation works, and afterwards each entry is in the log exactly once and nowhere else.
     await asyncio.sleep(LEASE_SECONDS)
-    if wanted[-1:] in ([], ["DELETED"]):
-        await service.create(TENANT, CreateInvestigation(investigation_id=case), user=USER)
+    create = CreateInvestigation(investigation_id=case)
+    if not wanted:
+        await service.create(TENANT, create, user=USER)
         wanted.append("CREATED")
+    elif wanted[-1] == "DELETED":  # also a deletion that was interrupted is one
+        with pytest.raises(InvalidInput, match="was deleted"):
+            await service.create(TENANT, create, user=USER)
     else:
         request = UpdateInvestigation(tags=("next",))
         version = (await service.get(TENANT, case, user=USER)).version
@@ -88,8 +94,8 @@ async def test_killed_at_each_step(
     logged = await database.audit_log.find({"metadata.investigation_id": case}).to_list()
     assert Counter(entry["metadata"]["action_type"] for entry in logged) == Counter(wanted)
     present = await database.investigations.find_one({"tenant_id": TENANT, "investigation_id": case})
-    assert present is not None
-    assert present["outbox"] == []
+    assert (present is None) == (wanted[-1] == "DELETED")
+    assert present is None or present["outbox"] == []
 
 
 async def test_a_sweep_ends_what_a_killed_process_began(
@@ -101,6 +107,30 @@ async def test_a_sweep_ends_what_a_killed_process_began(
     assert await service.sweep(TENANT) >= 1
     assert await database.investigations.find_one({"investigation_id": "swept"}) is None
     assert await _actions(service, "swept") == ["CREATED", "DELETED"]
+
+
+async def test_a_sweep_runs_the_completion_tasks_that_a_killed_process_did_not_end(
+    settings: Settings, database: AsyncDatabase[dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"workspace_dir": tmp_path})
+    service = InvestigationStateService(Repositories(database, settings), settings, lease_seconds=LEASE_SECONDS)
+    created = await service.create(TENANT, CreateInvestigation(), user=USER)
+    case = created.investigation_id
+    assert await _run_worker(settings, "complete", case, "completion.lint") == -signal.SIGKILL
+    record = tmp_path / folder_name(TENANT) / folder_name(case) / "completion.json"
+    assert not record.exists()
+    present = await database.investigations.find_one({"investigation_id": case})
+    assert present is not None
+    assert (present["status"], present["completion_due"]) == ("COMPLETED", 2)
+    assert (await service.get(TENANT, case, user=USER)).completion_due is None  # the service's own affair
+    await service.background.drain()
+    await asyncio.sleep(LEASE_SECONDS)
+    assert await service.sweep(TENANT) == 1
+    assert json.loads(record.read_text())["version"] == 2
+    present = await database.investigations.find_one({"investigation_id": case})
+    assert present is not None
+    assert present["completion_due"] is None
+    assert await service.sweep(TENANT) == 0
 
 
 async def test_without_the_variable_the_points_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +146,7 @@ async def _run_worker(settings: Settings, operation: str, case: str, point: str)
         **os.environ,
         "WORKBENCH_MONGODB_URI": settings.mongodb_uri.get_secret_value(),
         "WORKBENCH_MONGODB_DATABASE": settings.mongodb_database,
+        "WORKBENCH_WORKSPACE_DIR": str(settings.workspace_dir),
         faults.VARIABLE: point,
     }
     worker = await asyncio.create_subprocess_exec(

@@ -32,11 +32,10 @@ def settings(servers: Settings) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 async def repositories(settings: Settings) -> AsyncIterator[Repositories]:
     client = connections.open_target_async(settings)
-    repositories = Repositories(client[settings.mongodb_database], settings)
+    database = client[settings.mongodb_database]
     for name, build in documents.BUILDERS.items():
-        for number in range(N):
-            await getattr(repositories, name).insert(T, build(T, number))
-    yield repositories
+        await database[name].insert_many([build(T, number).to_bson() for number in range(N)])
+    yield Repositories(database, settings)
     await client.close()
 
 
@@ -186,6 +185,37 @@ async def test_actions_and_duration_of_playbooks(repositories: Repositories) -> 
     assert (playbook.executions, playbook.completed, playbook.mean_duration_ms) == (N // 3, N // 3, 2000.0)
 
 
+async def test_an_execution_does_not_end_before_it_starts(repositories: Repositories) -> None:
+    executions = repositories.soar_playbook_executions
+    with pytest.raises(InvalidInput, match="before started_at, 2026-03-01T12:03"):
+        await executions.set_status(T, f"{T}-execution-3", "failed", completed_at=START)
+    assert (await executions.get(T, f"{T}-execution-3")).status == "running"
+    with pytest.raises(NotFound):
+        await executions.set_status(T, "never", "failed", completed_at=START)
+
+
+async def test_any_number_of_documents_with_one_time_can_be_paged_through(
+    repositories: Repositories, settings: Settings
+) -> None:
+    number_of = 2_600
+    moment = START + timedelta(days=400)
+    entries = [documents.audit_entry("busy", number, timestamp=moment) for number in range(number_of)]
+    entries += [documents.audit_entry("busy", 9_000 + number) for number in range(3)]
+    with connections.open_target(settings, bulk=True) as client:
+        client[settings.mongodb_database].audit_log.insert_many([entry.to_bson() for entry in entries])
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await repositories.audit_log.page("busy", limit=500, cursor=cursor)
+        found += [entry.entry_id for entry in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        assert len(cursor) < 200
+    assert sorted(found) == sorted(entry.entry_id for entry in entries)
+    assert set(found[-3:]) == {entry.entry_id for entry in entries[-3:]}
+
+
 async def test_gone_and_changed_are_told_apart(repositories: Repositories) -> None:
     investigation = documents.investigation(T, 5)
     metadata = {**documents.audit_entry(T, 0).metadata.model_dump(), "investigation_id": investigation.investigation_id}
@@ -194,7 +224,8 @@ async def test_gone_and_changed_are_told_apart(repositories: Repositories) -> No
     with pytest.raises(VersionConflict) as conflict:
         await repositories.investigations.update(T, investigation, entry, expected_version=1)
     assert (conflict.value.expected, conflict.value.actual) == (1, 2)
-    await repositories.investigations.delete(T, investigation.investigation_id)
+    deleted = documents.audit_entry(T, 701, metadata={**metadata, "action_type": "DELETED"})
+    await repositories.investigations.mark_deleted(T, investigation.investigation_id, deleted, expected_version=2)
     with pytest.raises(NotFound):
         await repositories.investigations.update(T, investigation, entry, expected_version=2)
 

@@ -7,17 +7,20 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
+from tests.documents import START, transaction_score
+from tests.documents import audit_entry as audit_entry_document
 from tests.documents import investigation as investigation_document
-from tests.documents import transaction_score
 from tests.target import prepared_target
 from workbench import connections
 from workbench.errors import AccessDenied, AlreadyExists, InvalidInput, NotFound, VersionConflict
-from workbench.models.document import Provenance
+from workbench.models.document import Provenance, bson_value
+from workbench.models.fields import MAX_JSON_DEPTH
 from workbench.models.investigations import Investigation, OutboxLease
 from workbench.repositories import Repositories
 from workbench.services import CreateInvestigation, InvestigationStateService, UpdateInvestigation, User
@@ -265,8 +268,9 @@ async def test_delete_is_the_owners_or_an_admins_and_the_history_survives(servic
         await service.history(TENANT, case, user=STRANGER)
     with pytest.raises(NotFound):
         await service.history(TENANT, "never", user=ADMIN)
-    again = await service.create(TENANT, CreateInvestigation(investigation_id=case), user=STRANGER)
-    assert again.version == 1
+    # The history stays under the id, and is not the next owner's.
+    with pytest.raises(InvalidInput, match="was deleted"):
+        await service.create(TENANT, CreateInvestigation(investigation_id=case), user=STRANGER)
 
 
 async def test_a_large_state_keeps_its_audit_entry_within_a_measurement(service: InvestigationStateService) -> None:
@@ -283,8 +287,81 @@ async def test_a_large_state_keeps_its_audit_entry_within_a_measurement(service:
     assert entry.changes["omitted_changes"] == 18_000
 
 
+async def test_numbers_and_depths_that_a_migration_brought_stand_in_no_ones_way(
+    service: InvestigationStateService, database: AsyncDatabase[dict[str, Any]]
+) -> None:
+    deep: Any = 1
+    for _ in range(MAX_JSON_DEPTH - 2):
+        deep = {"n": deep}
+    settings = {"wide": Decimal(2**70), "beyond": Decimal("1e400"), "deep": deep}
+    migrated = investigation_document("wide", 1, user_id="owner", settings=settings)
+    await database.investigations.insert_one(migrated.to_bson())
+    case = migrated.investigation_id
+    read = await service.get("wide", case, user=OWNER)
+    assert read.settings == settings
+    change = UpdateInvestigation(settings={**settings, "wide": Decimal(2**71), "deep": {"n": 2}})
+    await service.update("wide", case, change, user=OWNER, expected_version=1)
+    entry = (await service.history("wide", case, user=OWNER)).items[0]
+    assert entry.changes["settings"]["wide"] == {"old": Decimal(2**70), "new": Decimal(2**71)}
+    assert entry.state_snapshot["settings"]["beyond"] == Decimal("1e400")
+    await service.delete("wide", case, user=OWNER)
+    assert (await service.history("wide", case, user=OWNER)).items[0].metadata.action_type == "DELETED"
+
+
+async def test_a_decimal_that_would_be_rounded_is_refused(service: InvestigationStateService) -> None:
+    wide = {"limits": [{"amount": Decimal("1." + "3" * 40)}]}
+    with pytest.raises(InvalidInput, match=r"settings\.limits\.0\.amount: has more digits"):
+        await service.create(TENANT, CreateInvestigation(settings=wide), user=OWNER)
+    case = (await service.create(TENANT, CreateInvestigation(), user=OWNER)).investigation_id
+    with pytest.raises(InvalidInput, match=r"custom_fields\.limits"):
+        await service.update(TENANT, case, UpdateInvestigation(custom_fields=wide), user=OWNER, expected_version=1)
+
+
+async def test_a_long_outbox_is_moved_in_portions_and_a_broken_one_stops_no_sweep(
+    service: InvestigationStateService, database: AsyncDatabase[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    tenant, many = "busy", 620
+    entries = [
+        audit_entry_document(
+            tenant,
+            number,
+            metadata={
+                **audit_entry_document(tenant, 0).metadata.model_dump(),
+                "investigation_id": f"{tenant}-investigation-2",
+                "action_type": "UPDATED" if number else "DELETED",
+            },
+        )
+        for number in range(many)
+    ]
+    broken = investigation_document(tenant, 1).to_bson() | {"outbox": [{"timestamp": START}]}
+    waiting = investigation_document(tenant, 2).to_bson() | {"outbox": [bson_value(entry) for entry in entries]}
+    await database.command("insert", "investigations", documents=[broken, waiting], bypassDocumentValidation=True)
+    assert await service.sweep(tenant) == many
+    assert "investigation-1 stay in its outbox" in caplog.text
+    assert await database.audit_log.count_documents({"metadata.tenant_id": tenant}) == many
+    assert (
+        await database.investigations.find_one({"tenant_id": tenant, "investigation_id": f"{tenant}-investigation-2"})
+        is None
+    )
+
+
+async def test_a_state_of_any_size_can_be_changed_and_its_entry_says_what_it_leaves_out(
+    service: InvestigationStateService, database: AsyncDatabase[dict[str, Any]]
+) -> None:
+    settings = {"notes": ["x" * 1_000_000 for _ in range(5)]}
+    migrated = investigation_document("large", 1, user_id="owner", settings=settings)
+    await database.investigations.insert_one(migrated.to_bson())
+    case = migrated.investigation_id
+    await service.update("large", case, UpdateInvestigation(settings={}), user=OWNER, expected_version=1)
+    entry = (await service.history("large", case, user=OWNER)).items[0]
+    assert entry.state_snapshot["settings"] == {}
+    omitted = entry.changes["settings"]
+    assert omitted["omitted_bytes"] > 5_000_000
+    assert len(omitted["sha256"]) == 64
+
+
 async def test_an_update_forgets_what_provenance_said_about_old_values(
-    service: InvestigationStateService, repositories: Repositories
+    service: InvestigationStateService, database: AsyncDatabase[dict[str, Any]]
 ) -> None:
     migrated = investigation_document(
         "migrated",
@@ -296,7 +373,7 @@ async def test_an_update_forgets_what_provenance_said_about_old_values(
             exact={"settings.limit": "1e99"},
         ),
     )
-    await repositories.investigations.insert("migrated", migrated)
+    await database.investigations.insert_one(migrated.to_bson())
     case = migrated.investigation_id
     await service.update("migrated", case, UpdateInvestigation(tags=("x",)), user=OWNER, expected_version=1)
     read = await service.get("migrated", case, user=OWNER)

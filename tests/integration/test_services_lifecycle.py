@@ -105,6 +105,18 @@ async def test_close_waits_for_background_tasks_and_cancels_after_its_time(setti
     assert ended.is_set()
 
 
+async def test_closed_services_stay_closed(settings: Settings) -> None:
+    services = Services(settings)
+    await services.start()
+    await services.close()
+    health = await services.health()
+    assert (health.healthy, health.problem) == (False, "The services are closed.")
+    with pytest.raises(UnavailableError, match="closed"):
+        await services.investigations.get("acme", "x", user=OWNER)
+    with pytest.raises(UnavailableError, match="closed"):
+        await services.start()
+
+
 async def test_drain_cancels_what_does_not_end() -> None:
     background = BackgroundTasks()
     background.start("forever", asyncio.Event().wait())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from workbench.models.document import Document, Part
-from workbench.models.fields import Count, Instant, Json, Key
+from workbench.models.fields import AboutJson, Count, Instant, Key
 from workbench.models.spec import Collection, Index, TimeSeries, ascending
 
 
@@ -45,8 +45,8 @@ class AuditEntry(Document):
     entry_id: Key
     timestamp: Instant
     metadata: AuditMetadata
-    changes: Json = None
-    state_snapshot: Json = None
+    changes: AboutJson = None
+    state_snapshot: AboutJson = None
     from_version: Count | None = None
     to_version: Count | None = None
 

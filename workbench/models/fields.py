@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 from bson import ObjectId
 from bson.binary import VECTOR_SUBTYPE, Binary
+from bson.decimal128 import create_decimal128_context
 from pydantic import AfterValidator, AwareDatetime, Field, Strict, StringConstraints
 from pydantic_core import PydanticCustomError
 
@@ -21,6 +22,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_MEASUREMENT_BYTES = 4 * 1024 * 1024
 """A time-series measurement is limited to 4 MB, a document to 16 MB (manual, time-series limitations)."""
 EMBEDDING_DIMENSIONS = 384
+_DECIMAL128 = create_decimal128_context()
 _FLOAT32_VECTOR_HEADER = b"\x27\x00"
 
 
@@ -57,11 +59,11 @@ class JsonProblem(NamedTuple):
     reason: str
 
 
-def json_problem(value: Any) -> JsonProblem | None:
+def json_problem(value: Any, max_depth: int = MAX_JSON_DEPTH) -> JsonProblem | None:
     """The first thing that MongoDB cannot hold in a JSON value, or None. Iterative: any depth is safe."""
-    for path, depth, item in _walk(value):
-        if depth > MAX_JSON_DEPTH:
-            return JsonProblem(path[:100], "nested_too_deep", f"nested deeper than {MAX_JSON_DEPTH} levels")
+    for path, depth, item in _walk(value, max_depth):
+        if depth > max_depth:
+            return JsonProblem(path[:100], "nested_too_deep", f"nested deeper than {max_depth} levels")
         if isinstance(item, dict):
             for key in item:
                 problem = key_problem(key)
@@ -80,6 +82,22 @@ def json_problem(value: Any) -> JsonProblem | None:
     return None
 
 
+def fits_decimal128(value: Decimal) -> bool:
+    """Whether a BSON decimal (34 digits) holds the value exactly."""
+    if not value.is_finite():
+        return True
+    try:
+        return _DECIMAL128.copy().create_decimal(value).compare_total(value) == 0
+    except ArithmeticError:
+        return False
+
+
+def wide_decimal(value: Any) -> str | None:
+    """The path of the first decimal in a JSON value that would be rounded, or None."""
+    parts = _walk(value, MAX_JSON_DEPTH)
+    return next((path for path, _, item in parts if isinstance(item, Decimal) and not fits_decimal128(item)), None)
+
+
 def key_problem(key: object) -> str | None:
     """Why a text cannot be the name of a field that queries can reach, or None."""
     if not isinstance(key, str):
@@ -89,12 +107,12 @@ def key_problem(key: object) -> str | None:
     return None if _is_unicode(key) else "a key holds a lone surrogate"
 
 
-def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
+def _walk(value: Any, max_depth: int) -> Iterator[tuple[str, int, Any]]:
     stack: list[tuple[str, int, Any]] = [("", 1, value)]
     while stack:
         path, depth, item = stack.pop()
         yield path, depth, item
-        if depth > MAX_JSON_DEPTH:
+        if depth > max_depth:
             continue
         if isinstance(item, dict):
             stack.extend((f"{path}.{key}" if path else str(key), depth + 1, child) for key, child in item.items())
@@ -114,12 +132,16 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _storable(value: Any) -> Any:
-    problem = json_problem(value)
+def _storable(value: Any, max_depth: int = MAX_JSON_DEPTH) -> Any:
+    problem = json_problem(value, max_depth)
     if problem:
         text = f"{problem.reason} at {problem.path!r}" if problem.path else problem.reason
         raise PydanticCustomError(problem.code, "{problem}", {"problem": text})
     return value
+
+
+def _storable_about_json(value: Any) -> Any:
+    return _storable(value, MAX_JSON_DEPTH + 2)
 
 
 def _field_name(value: str) -> str:
@@ -152,6 +174,8 @@ Numeric = Annotated[Decimal, Field(allow_inf_nan=True)]
 """An exact decimal; NaN and infinities exist, as in PostgreSQL."""
 Json = Annotated[Any, AfterValidator(_storable)]
 """Any JSON value that MongoDB can hold: no `$` or `.` in keys, no NUL, at most 90 levels, finite numbers."""
+AboutJson = Annotated[Any, AfterValidator(_storable_about_json)]
+"""As `Json`, for what is told about a field of `Json`, with room for its name and for "old" and "new"."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 Embedding = Annotated[bytes, AfterValidator(_float32_vector)]
 """A BSON binary vector of float32: two header bytes and 4 bytes a dimension, little-endian."""

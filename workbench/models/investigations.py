@@ -69,7 +69,8 @@ class OutboxLease(Part):
 
 
 class Investigation(Document):
-    """One investigation. `outbox` holds audit entries on their way to `audit_log`.
+    """One investigation. `outbox` holds audit entries on their way to `audit_log`; `completion_due` is the version
+    that completed it, until its completion tasks have run.
 
     An investigation whose outbox holds its DELETED entry is deleted; it is removed when that entry has been moved.
     """
@@ -89,6 +90,7 @@ class Investigation(Document):
     metadata: InvestigationMetadata = InvestigationMetadata()
     outbox: list[AuditEntry] = []
     outbox_lease: OutboxLease | None = None
+    completion_due: Version | None = None
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,6 +112,11 @@ COLLECTION = Investigation.COLLECTION = Collection(
             ascending("tenant_id", "outbox.timestamp"),
             "investigations of a tenant whose entries wait in the outbox",
             partial={"outbox.timestamp": {"$gte": EPOCH}},
+        ),
+        Index(
+            ascending("tenant_id", "updated_at"),
+            "investigations of a tenant whose completion tasks are due",
+            partial={"completion_due": {"$gte": 1}},
         ),
     ),
     shard_key=(("tenant_id", 1), ("investigation_id", 1)),

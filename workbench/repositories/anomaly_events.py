@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from workbench.models.anomaly_events import AnomalyEvent, AnomalyStatus, Severity
-from workbench.repositories.base import Repository
+from workbench.repositories.base import OpenRepository
 from workbench.repositories.literals import Filter, between, literal
 from workbench.repositories.paging import DEFAULT_LIMIT, Order, Page
 
@@ -27,7 +27,7 @@ class AnomalyStatistics:
 _BY_SCORE = Order("score")
 
 
-class AnomalyEventRepository(Repository[AnomalyEvent]):
+class AnomalyEventRepository(OpenRepository[AnomalyEvent]):
     """Anomalies. Lists leave the embedding out."""
 
     document = AnomalyEvent

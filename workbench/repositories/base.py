@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from bson import ObjectId
 from pydantic import ValidationError
 from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
@@ -19,7 +20,7 @@ from workbench.errors import DataError, InvalidInput, NotFound, VersionConflict
 from workbench.models.document import Document, resolve
 from workbench.models.fields import derive_id
 from workbench.models.spec import Collection
-from workbench.repositories.literals import Filter, between, literal, tenant_literal, whole_number
+from workbench.repositories.literals import Filter, Stored, between, literal, tenant_literal, whole_number
 from workbench.repositories.operations import Operations, TimeLimitReached, shown
 from workbench.repositories.paging import (
     DEFAULT_LIMIT,
@@ -37,7 +38,6 @@ from workbench.repositories.paging import (
 from workbench.settings import Settings
 
 D = TypeVar("D", bound=Document)
-Stored = dict[str, Any]
 
 COUNT_LIMIT = 10_000
 COUNT_SECONDS = 1.0
@@ -71,7 +71,7 @@ class Repository(Generic[D]):
         self._settings = settings
         self._collection = database[self.spec.name]
         self._run = Operations(self.spec, settings).run
-        ties = Ties.LISTED if self.spec.time_series else Ties.ID
+        ties = Ties.APART if self.spec.time_series else Ties.ID
         self._newest = Order(self.spec.sort_path, -1, ties)
 
     # -- questions of every collection -----------------------------------------------------------------------------
@@ -116,13 +116,9 @@ class Repository(Generic[D]):
             return About(0, exact=False)
         return About(min(found, COUNT_LIMIT), exact=found <= COUNT_LIMIT)
 
-    async def insert(self, tenant: str, document: D) -> D:
-        """Store a new document.
+    # -- for the modules of the collections ------------------------------------------------------------------------
 
-        Raises:
-            InvalidInput: it is another tenant's, or too large.
-            AlreadyExists: its natural key or another unique key is taken.
-        """
+    async def _insert(self, tenant: str, document: D) -> D:
         if not isinstance(document, self.document):
             raise InvalidInput("document", f"must be a {self.document.__name__}")
         if resolve(document, self.spec.tenant_path) != tenant_literal(tenant):
@@ -130,19 +126,6 @@ class Repository(Generic[D]):
         stored = document.to_bson()
         await self._run(lambda: self._collection.insert_one(stored), idempotent=False, key=document.key())
         return document
-
-    async def delete(self, tenant: str, *key: object) -> None:
-        """Remove a document.
-
-        Raises:
-            NotFound: there is none, or it is another tenant's.
-        """
-        filter = self._key_filter(tenant, key)
-        result = await self._run(lambda: self._collection.delete_one(filter), idempotent=False)
-        if result.deleted_count == 0:
-            raise NotFound(self.spec.name, shown(key))
-
-    # -- for the modules of the collections ------------------------------------------------------------------------
 
     def _filter(self, tenant: str, where: Mapping[str, object] | None = None) -> Filter:
         """The tenant, and equalities on values of the caller."""
@@ -192,17 +175,11 @@ class Repository(Generic[D]):
         found, more = await self._after(filter, order, position, limit + 1)
         if pending:
             late = [document for document in pending if position is None or position.is_before(document, order)]
-            found = sorted(
-                {document["_id"]: document for document in (*late, *found)}.values(),
-                key=lambda document: resolve(document, order.path),
-                reverse=order.direction < 0,
-            )
+            found = order.ordered({document["_id"]: document for document in (*late, *found)}.values())
         more = more or len(found) > limit
         found = found[:limit]
         items = tuple(self._load(document) for document in found if self._is_live(document))
-        if not more:
-            return Page(items, None)
-        return Page(items, encode_cursor(Position.after(found, order, position), digest))
+        return Page(items, encode_cursor(Position(*order.place(found[-1])), digest) if more else None)
 
     async def _after(
         self, filter: Filter, order: Order, position: Position | None, wanted: int
@@ -212,21 +189,35 @@ class Repository(Generic[D]):
         Ties and what lies beyond are two queries because each of them is one tight range of the index, however
         many documents share a sort value; an `$or` of both is not.
         """
-        if position is None:
-            found = await self._fetch(filter, order, wanted)
-            return _distinct(found), len(found) == wanted
-        found = []
-        if order.ties is not Ties.NONE:
-            extra = len(position.ids) if order.ties is Ties.LISTED else 0
-            tied = await self._fetch(ties_filter(filter, order, position), order, wanted + extra)
-            found = [document for document in tied if document["_id"] not in position.ids][:wanted]
+        found: list[Stored] = []
+        if position is not None:
+            if order.ties is not Ties.NONE:
+                found = await self._tied(filter, order, position.value, position.id, wanted)
+            filter = beyond_filter(filter, order, position.value)
         if len(found) < wanted:
-            found += await self._fetch(beyond_filter(filter, order, position), order, wanted - len(found))
+            found += await self._from(filter, order, wanted - len(found))
         return _distinct(found), len(found) == wanted
 
-    async def _fetch(self, filter: Filter, order: Order, limit: int) -> list[Stored]:
+    async def _from(self, filter: Filter, order: Order, wanted: int) -> list[Stored]:
+        """The first `wanted` documents of a list. Where its index does not order ties, those at its end, which may
+        not be the first of them, are read again in order."""
+        found = await self._fetch(filter, order.sort, wanted)
+        if order.ties is not Ties.APART:
+            return found
+        if len(found) == wanted:
+            last = resolve(found[-1], order.path)
+            found = [document for document in found if resolve(document, order.path) != last]
+            found += await self._tied(filter, order, last, None, wanted - len(found))
+        return order.ordered(found)
+
+    async def _tied(
+        self, filter: Filter, order: Order, value: object, after: ObjectId | None, wanted: int
+    ) -> list[Stored]:
+        return await self._fetch(ties_filter(filter, order, value, after), order.sort_of_ties, wanted)
+
+    async def _fetch(self, filter: Filter, sort: Mapping[str, int], limit: int) -> list[Stored]:
         async def read() -> list[Stored]:
-            cursor = self._collection.find(filter, self._projection(), sort=order.sort, limit=limit)
+            cursor = self._collection.find(filter, self._projection(), sort=sort, limit=limit)
             return await cursor.to_list()
 
         return await self._run(read, idempotent=True)
@@ -333,6 +324,30 @@ class Repository(Generic[D]):
                 f"{self.spec.name}: the stored document {stored.get('_id')} breaks its model at {where}.",
                 todo="Run the verification to find all of them.",
             ) from None  # the cause would quote the document
+
+
+class OpenRepository(Repository[D]):
+    """A collection whose documents are stored and removed one by one, under no further rule."""
+
+    async def insert(self, tenant: str, document: D) -> D:
+        """Store a new document.
+
+        Raises:
+            InvalidInput: it is another tenant's, too large, or refused by the collection's validator.
+            AlreadyExists: its natural key or another unique key is taken.
+        """
+        return await self._insert(tenant, document)
+
+    async def delete(self, tenant: str, *key: object) -> None:
+        """Remove a document.
+
+        Raises:
+            NotFound: there is none, or it is another tenant's.
+        """
+        filter = self._key_filter(tenant, key)
+        result = await self._run(lambda: self._collection.delete_one(filter), idempotent=False)
+        if result.deleted_count == 0:
+            raise NotFound(self.spec.name, shown(key))
 
 
 def _forgetting_provenance(update: Stored | list[Stored]) -> Stored | list[Stored]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from workbench.errors import InvalidInput
 from workbench.models.composio_action_audits import ActionStatus, ComposioActionAudit
 from workbench.models.fields import json_problem
-from workbench.repositories.base import Repository
+from workbench.repositories.base import OpenRepository
 from workbench.repositories.literals import between, literal
 from workbench.repositories.paging import DEFAULT_LIMIT, Order, Page
 
@@ -25,7 +25,7 @@ class ActionStatistics:
     mean_retries: float
 
 
-class ComposioActionAuditRepository(Repository[ComposioActionAudit]):
+class ComposioActionAuditRepository(OpenRepository[ComposioActionAudit]):
     """Executions of actions. Lists leave parameters and results out; `get` reads them."""
 
     document = ComposioActionAudit

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 from workbench.errors import InvalidInput
 from workbench.models.composio_connections import ComposioConnection, ConnectionStatus
 from workbench.models.fields import utc_now
-from workbench.repositories.base import Repository
+from workbench.repositories.base import OpenRepository
 from workbench.repositories.literals import between, instant
 from workbench.repositories.paging import DEFAULT_LIMIT, Order, Page, Ties
 
-_SOONEST_EXPIRY = Order("expires_at", 1, Ties.LISTED)
+_SOONEST_EXPIRY = Order("expires_at", 1, Ties.APART)
 
 
-class ComposioConnectionRepository(Repository[ComposioConnection]):
+class ComposioConnectionRepository(OpenRepository[ComposioConnection]):
     """Connections and their tokens, which are encrypted by their owner and `SecretStr` here."""
 
     document = ComposioConnection

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from workbench.models.detectors import Detector
 from workbench.models.fields import utc_now
-from workbench.repositories.base import Repository
+from workbench.repositories.base import OpenRepository
 from workbench.repositories.paging import DEFAULT_LIMIT, Page
 
 
-class DetectorRepository(Repository[Detector]):
+class DetectorRepository(OpenRepository[Detector]):
     """Detectors and whether they run."""
 
     document = Detector

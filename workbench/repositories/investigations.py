@@ -21,13 +21,16 @@ from workbench.models.investigations import (
     OutboxLease,
     Progress,
 )
-from workbench.repositories.base import Repository, Stored
-from workbench.repositories.literals import literal, literals, tenant_literal, whole_number
+from workbench.repositories.base import Repository
+from workbench.repositories.literals import Stored, instant, literal, literals, tenant_literal, whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 
 T = TypeVar("T")
 
-_STATE_FIELDS = ("lifecycle_stage", "status", "settings", "progress", "results", "metadata", "updated_at")
+_STATE_FIELDS = (
+    *("lifecycle_stage", "status", "settings", "progress", "results", "metadata", "updated_at"),
+    "completion_due",
+)
 MAX_VERSION = 2**31 - 2
 """The last version that can still be changed."""
 _NOT_DELETED: Stored = {"outbox.metadata.action_type": {"$ne": ActionType.DELETED.value}}
@@ -56,6 +59,18 @@ class InvestigationRepository(Repository[Investigation]):
     ) -> Page[Investigation]:
         """Investigations in a lifecycle stage, newest first."""
         return await self._page(tenant, {"lifecycle_stage": stage}, limit=limit, cursor=cursor)
+
+    async def create(self, tenant: str, investigation: Investigation, entry: AuditEntry) -> None:
+        """Store a new investigation; its audit entry waits in the outbox.
+
+        Raises:
+            InvalidInput: it is another tenant's, or too large.
+            AlreadyExists: its id is taken, by whatever tenant.
+        """
+        if not isinstance(investigation, Investigation):
+            raise InvalidInput("investigation", "must be an Investigation")
+        self._check_entry(tenant, investigation.investigation_id, entry)
+        await self._insert(tenant, investigation.model_copy(update={"outbox": [entry]}))
 
     async def touch(self, tenant: str, investigation_id: str) -> datetime:
         """Mark the investigation as read now, without a new version; that time.
@@ -139,6 +154,26 @@ class InvestigationRepository(Repository[Investigation]):
     def _is_live(self, stored: Stored) -> bool:
         return not any(entry["metadata"]["action_type"] == ActionType.DELETED for entry in stored.get("outbox", ()))
 
+    # -- completion ------------------------------------------------------------------------------------------------
+
+    async def completions_due(self, tenant: str, before: datetime, *, limit: int = DEFAULT_LIMIT) -> tuple[str, ...]:
+        """Ids of investigations whose completion tasks are due and that have not changed since a time."""
+        limit = whole_number("limit", limit, 1, MAX_LIMIT)
+        since = {"updated_at": {"$lt": instant("before", before)}}
+        filter = {**self._filter(tenant), "completion_due": {"$gte": 1}, **since}
+        projection = {"_id": 0, "investigation_id": 1}
+
+        async def read() -> list[Stored]:
+            return await self._collection.find(filter, projection, limit=limit).to_list()
+
+        return tuple(stored["investigation_id"] for stored in await self._run(read, idempotent=True))
+
+    async def completion_done(self, tenant: str, investigation_id: str, version: int) -> bool:
+        """Note that the completion tasks ran for a version; whether they were due for it or one before."""
+        due: Stored = {"completion_due": {"$lte": whole_number("version", version, 1, MAX_VERSION)}}
+        update: Stored = {"$set": {"completion_due": None}}
+        return await self._matched(tenant, (investigation_id,), update, guard=due, idempotent=True)
+
     # -- the outbox ------------------------------------------------------------------------------------------------
 
     async def find_with_deleted(self, tenant: str, investigation_id: str) -> Investigation | None:
@@ -185,6 +220,11 @@ class InvestigationRepository(Repository[Investigation]):
         filter = {"_id": self._id(key), **self._key_filter(tenant, key), **mine, **deleted}
         result = await self._run(lambda: self._collection.delete_one(filter), idempotent=False)
         return result.deleted_count == 1
+
+
+def without_bookkeeping(investigation: Investigation) -> Investigation:
+    """The state as callers know it: where its audit entries are, and what is still to be done, is the service's own."""
+    return investigation.model_copy(update={"outbox": [], "outbox_lease": None, "completion_due": None})
 
 
 def is_deleted(investigation: Investigation) -> bool:

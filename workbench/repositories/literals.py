@@ -17,6 +17,8 @@ from workbench.models.document import Document
 from workbench.models.fields import Key, json_problem
 
 Filter = dict[str, Any]
+Stored = dict[str, Any]
+"""A document, or a part of one, as the driver gives and takes it."""
 
 _TENANT: TypeAdapter[str] = TypeAdapter(Key)
 MAX_VALUES = 500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import pymongo
@@ -17,6 +17,7 @@ from workbench.settings import Settings
 
 T = TypeVar("T")
 
+_REFUSED_BY_VALIDATOR = 121
 _TOO_LARGE = {10334, 17280, 17419, 17420}
 """BSONObjectTooLarge and the codes of updates that would grow a document beyond 16 MB."""
 
@@ -71,7 +72,26 @@ class Operations:
             return TimeLimitReached(f"{name}: the operation was stopped at its time limit.")
         if isinstance(error, OperationFailure) and error.code in _TOO_LARGE:
             return InvalidInput(name, "the document would be larger than 16 MB")
+        if isinstance(error, OperationFailure) and error.code == _REFUSED_BY_VALIDATOR:
+            fields = ", ".join(dict.fromkeys(_refused_fields(error.details or {}))) or "the document"
+            return InvalidInput(name, f"the collection's validator refuses {fields}")
         return translate_target_error(error)
+
+
+def _refused_fields(details: object) -> Iterator[str]:
+    """The names of fields in what a server tells of a failed validation (manual, schema validation: error output)."""
+    if isinstance(details, Mapping):
+        if "propertyName" in details:
+            yield str(details["propertyName"])
+        missing = details.get("missingProperties")
+        if isinstance(missing, list):
+            yield from map(str, missing)
+        for name, value in details.items():
+            if name not in ("consideredValue", "specifiedAs"):
+                yield from _refused_fields(value)
+    elif isinstance(details, list):
+        for item in details:
+            yield from _refused_fields(item)
 
 
 def shown(key: Sequence[object]) -> object:

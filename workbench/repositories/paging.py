@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,24 +16,24 @@ from bson.errors import BSONError
 
 from workbench.errors import InvalidInput
 from workbench.models.document import Document, resolve
-from workbench.repositories.literals import Filter, literal
+from workbench.repositories.literals import Filter, Stored, literal
 
 D = TypeVar("D", bound=Document)
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-_MAX_CURSOR_CHARACTERS = 64 * 1024
+_MAX_CURSOR_CHARACTERS = 4 * 1024
 
 
 class Ties(StrEnum):
     """What orders documents with equal sort values.
 
-    ID: the index goes on with `_id`. LISTED: it cannot (time series order by time only), so the cursor lists the ids
-    that were already given at its sort value. NONE: there are no equal values, because the sort value is unique.
+    ID: the index goes on with `_id`. APART: it cannot (time series order by time only), so the documents of one sort
+    value are sorted by `_id` in a question of their own. NONE: there are no equal values, because they are unique.
     """
 
     ID = "id"
-    LISTED = "listed"
+    APART = "apart"
     NONE = "none"
 
 
@@ -55,6 +55,19 @@ class Order:
         """The operator for "further down the list"."""
         return "$lt" if self.direction < 0 else "$gt"
 
+    @property
+    def sort_of_ties(self) -> dict[str, int]:
+        """As `sort`, among documents with one sort value."""
+        return {"_id": self.direction} if self.ties is Ties.APART else self.sort
+
+    def place(self, document: Mapping[str, Any]) -> tuple[Any, ObjectId]:
+        """What orders a stored document in the list."""
+        return resolve(document, self.path), document["_id"]
+
+    def ordered(self, documents: Iterable[Stored]) -> list[Stored]:
+        """The documents in the order of the list."""
+        return sorted(documents, key=self.place, reverse=self.direction < 0)
+
 
 @dataclass(frozen=True)
 class Page(Generic[D]):
@@ -69,40 +82,27 @@ class Page(Generic[D]):
 
 @dataclass(frozen=True)
 class Position:
-    """The last document that was given: its sort value, its `_id`, and for listed ties the ids before it."""
+    """The last document that was given: its sort value and its `_id`."""
 
     value: Any
-    ids: tuple[ObjectId, ...]
-
-    @classmethod
-    def after(cls, given: Sequence[Mapping[str, Any]], order: Order, previous: Position | None) -> Position:
-        """The position behind the last of the documents of a page."""
-        value = resolve(given[-1], order.path)
-        if order.ties is not Ties.LISTED:
-            return cls(value, (given[-1]["_id"],))
-        tied = [document["_id"] for document in given if resolve(document, order.path) == value]
-        before = previous.ids if previous and previous.value == value else ()
-        return cls(value, (*before, *tied))
+    id: ObjectId
 
     def is_before(self, document: Mapping[str, Any], order: Order) -> bool:
         """Whether a document comes after this position in the list."""
-        value = resolve(document, order.path)
-        if value == self.value:
-            return document["_id"] not in self.ids
-        return bool(value < self.value) == (order.direction < 0)
+        place, own = order.place(document), (self.value, self.id)
+        return place < own if order.direction < 0 else place > own
 
 
-def ties_filter(filter: Filter, order: Order, position: Position) -> Filter:
-    """The documents that share the position's sort value and have not been given; listed ones are still among them."""
-    rest = {"_id": {order.beyond: position.ids[-1]}} if order.ties is Ties.ID else {}
-    return {**filter, order.path: position.value, **rest}
+def ties_filter(filter: Filter, order: Order, value: object, after: ObjectId | None = None) -> Filter:
+    """The documents with this sort value, from the beginning or after one of them."""
+    return {**filter, order.path: value, **({} if after is None else {"_id": {order.beyond: after}})}
 
 
-def beyond_filter(filter: Filter, order: Order, position: Position) -> Filter:
-    """The documents whose sort value is beyond the position's; a range on the same path stays in force."""
+def beyond_filter(filter: Filter, order: Order, value: object) -> Filter:
+    """The documents whose sort value is beyond this one; a range on the same path stays in force."""
     bounds = dict(filter.get(order.path, {}))
     strictest = min if order.direction < 0 else max
-    bounds[order.beyond] = strictest(position.value, bounds.get(order.beyond, position.value))
+    bounds[order.beyond] = strictest(value, bounds.get(order.beyond, value))
     return {**filter, order.path: bounds}
 
 
@@ -115,7 +115,7 @@ def question_digest(collection: str, filter: Filter, order: Order) -> str:
 def encode_cursor(position: Position, digest: str) -> str:
     """A position as text that a client hands back unread."""
     value = position.value.isoformat() if isinstance(position.value, datetime) else position.value
-    payload = json.dumps([digest, value, [str(id) for id in position.ids]], separators=(",", ":"))
+    payload = json.dumps([digest, value, str(position.id)], separators=(",", ":"))
     return base64.urlsafe_b64encode(payload.encode()).decode()
 
 
@@ -131,12 +131,12 @@ def decode_cursor(cursor: object, digest: str, document: type[Document], order: 
     try:
         if not isinstance(cursor, str) or len(cursor) > _MAX_CURSOR_CHARACTERS:
             raise ValueError
-        found, value, ids = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        if not isinstance(ids, list) or not ids:
+        found, value, id = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+        if not isinstance(id, str):
             raise ValueError
-        position = Position(value, tuple(map(ObjectId, ids)))
+        last = ObjectId(id)
     except (ValueError, TypeError, RecursionError, BSONError):
         raise InvalidInput("cursor", "is not one that a page gave") from None
     if found != digest:
         raise InvalidInput("cursor", "belongs to another question or tenant")
-    return Position(literal(document, order.path, position.value), position.ids)
+    return Position(literal(document, order.path, value), last)

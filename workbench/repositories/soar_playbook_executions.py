@@ -8,8 +8,8 @@ from datetime import datetime
 from workbench.errors import InvalidInput
 from workbench.models.document import bson_value
 from workbench.models.soar_playbook_executions import ExecutionStatus, PlaybookAction, SoarPlaybookExecution
-from workbench.repositories.base import Repository, Stored
-from workbench.repositories.literals import instant, literal
+from workbench.repositories.base import OpenRepository
+from workbench.repositories.literals import Stored, instant, literal
 from workbench.repositories.paging import DEFAULT_LIMIT, Page
 
 
@@ -25,7 +25,7 @@ class PlaybookStatistics:
     max_duration_ms: float | None
 
 
-class SoarPlaybookExecutionRepository(Repository[SoarPlaybookExecution]):
+class SoarPlaybookExecutionRepository(OpenRepository[SoarPlaybookExecution]):
     """Executions of playbooks."""
 
     document = SoarPlaybookExecution
@@ -73,14 +73,21 @@ class SoarPlaybookExecutionRepository(Repository[SoarPlaybookExecution]):
 
         Raises:
             NotFound: there is no such execution, or it is another tenant's.
+            InvalidInput: it would have ended before it started.
         """
+        guard: Stored = {}
         values: Stored = {"status": {"$literal": literal(self.document, "status", status)}}
         if completed_at is not None:
             values["completed_at"] = instant("completed_at", completed_at)
+            guard = {"started_at": {"$lte": values["completed_at"]}}
             values["duration_ms"] = {"$toDouble": {"$subtract": [completed_at, "$started_at"]}}
         if error_message is not None:
             values["error_message"] = {"$literal": literal(self.document, "error_message", error_message)}
-        return await self._must_change(tenant, (execution_id,), [{"$set": values}], idempotent=True)
+        changed = await self._change(tenant, (execution_id,), [{"$set": values}], guard=guard, idempotent=True)
+        if changed is None:
+            present = await self.get(tenant, execution_id)
+            raise InvalidInput("completed_at", f"is before started_at, {present.started_at.isoformat()}")
+        return changed
 
     async def statistics(self, tenant: str) -> tuple[PlaybookStatistics, ...]:
         """Number, outcomes and durations of the executions of each playbook."""

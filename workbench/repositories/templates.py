@@ -8,7 +8,7 @@ from typing import Literal
 from workbench.errors import InvalidInput
 from workbench.models.fields import utc_now
 from workbench.models.templates import Template
-from workbench.repositories.base import Repository
+from workbench.repositories.base import OpenRepository
 from workbench.repositories.literals import literals
 from workbench.repositories.paging import DEFAULT_LIMIT, Order, Page
 
@@ -16,7 +16,7 @@ _MOST_USED = Order("usage_count")
 _OPERATORS = {"any": "$in", "all": "$all"}
 
 
-class TemplateRepository(Repository[Template]):
+class TemplateRepository(OpenRepository[Template]):
     """Templates and how often they are used."""
 
     document = Template

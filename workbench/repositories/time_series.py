@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from workbench.errors import InvalidInput
 from workbench.models.document import Document
-from workbench.repositories.base import Repository
+from workbench.repositories.base import OpenRepository
 from workbench.repositories.paging import DEFAULT_LIMIT, Page
 
 D = TypeVar("D", bound=Document)
 
 
-class TimeSeriesRepository(Repository[D]):
+class TimeSeriesRepository(OpenRepository[D]):
     """The questions of a time series. `insert` finds no duplicates: the caller makes sure of them."""
 
     async def in_time_range(

@@ -13,8 +13,8 @@ from pymongo.errors import BulkWriteError
 from workbench.errors import AlreadyExists, InvalidInput
 from workbench.models.document import resolve
 from workbench.models.transaction_scores import TransactionScore
-from workbench.repositories.base import Repository, Stored
-from workbench.repositories.literals import literals, tenant_literal, whole_number
+from workbench.repositories.base import OpenRepository
+from workbench.repositories.literals import Stored, literals, tenant_literal, whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT, Order, Page, Ties
 
 _DUPLICATE_KEY = 11000
@@ -50,7 +50,7 @@ class WriteCounts:
     unchanged: int
 
 
-class TransactionScoreRepository(Repository[TransactionScore]):
+class TransactionScoreRepository(OpenRepository[TransactionScore]):
     """Scores of transactions, by far the most documents."""
 
     document = TransactionScore

@@ -6,7 +6,7 @@ one atomic write of the investigation, where the entry waits in the array `outbo
 1. leases the outbox (one atomic write; an outbox that is empty or leased by someone else is left alone),
 2. inserts each entry that `audit_log` does not hold yet (looked up by `entry_id`),
 3. takes the entries out of the outbox and gives the lease back (one atomic write) or, where the investigation was
-   deleted, removes it: only then is it gone.
+   deleted, removes it: only then is it gone. A long outbox goes in portions, its DELETED entry in the last.
 
 Killed anywhere, the entry is still in the outbox, and the next operation on the investigation, or the next sweep of
 its tenant, continues after the lease has run out. History reads the outbox first and the log after, and shows each
@@ -19,6 +19,7 @@ second half). If that happens, the log holds the entry twice with one `entry_id`
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from datetime import datetime, timedelta
@@ -29,9 +30,9 @@ from bson import encode
 from pydantic import ValidationError
 
 from workbench import faults
-from workbench.errors import InvalidInput, NotFound
+from workbench.errors import DataError, InvalidInput, NotFound
 from workbench.models.audit_log import ActionType, AuditEntry
-from workbench.models.document import bson_value
+from workbench.models.document import bson_value, python_value
 from workbench.models.fields import MAX_MEASUREMENT_BYTES, utc_now
 from workbench.models.investigations import Investigation, OutboxLease
 from workbench.repositories import Page, Repositories
@@ -43,8 +44,10 @@ from workbench.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_NOT_STATE = ("outbox", "outbox_lease", "provenance", "last_accessed")
+_NOT_STATE = ("outbox", "outbox_lease", "completion_due", "provenance", "last_accessed")
 _ROOM_BYTES = 64 * 1024
+_PORTION = 100
+"""Entries moved under one lease: an outbox that nobody could move for long must not outlast it."""
 
 
 class AuditTrail:
@@ -72,28 +75,42 @@ class AuditTrail:
             if leased is None:
                 return moved
             faults.reach("outbox.leased")
-            for entry in leased.outbox:
+            entries = sorted(leased.outbox, key=lambda entry: entry.metadata.action_type == ActionType.DELETED)
+            portion = entries[:_PORTION]
+            for entry in portion:
                 if time.monotonic() > deadline:
                     logger.warning("Gave up moving the outbox of %s: too slow for its lease", investigation_id)
                     return moved
                 await self._append(tenant, entry)
                 moved += 1
             faults.reach("outbox.inserted")
-            if is_deleted(leased):
+            if is_deleted(leased) and len(portion) == len(entries):
                 await self._investigations.remove_deleted(tenant, investigation_id, owner)
                 faults.reach("outbox.removed")
                 return moved
-            ids = [entry.entry_id for entry in leased.outbox]
+            ids = [entry.entry_id for entry in portion if entry.metadata.action_type != ActionType.DELETED]
             left = await self._investigations.release_outbox(tenant, investigation_id, owner, ids)
             faults.reach("outbox.removed")
             if left is None or not left.outbox:
                 return moved
-            # A change came in while the outbox was leased; its own mover found the lease and left it to us.
+            # More than a portion, or a change that came in while the outbox was leased: its own mover left it to us.
 
     async def sweep(self, tenant: str, *, limit: int = 100) -> int:
-        """Move what earlier processes left in up to `limit` outboxes of a tenant; how many entries."""
-        waiting = await self._investigations.waiting(tenant, limit=limit)
-        return sum([await self.move(tenant, investigation_id) for investigation_id in waiting])
+        """Move what earlier processes left in up to `limit` outboxes of a tenant; how many entries.
+
+        One that cannot be moved is logged and does not stop the others.
+        """
+        moved = 0
+        for investigation_id in await self._investigations.waiting(tenant, limit=limit):
+            try:
+                moved += await self.move(tenant, investigation_id)
+            except DataError as error:
+                logger.error("The audit entries of %s stay in its outbox: %s", investigation_id, error)
+        return moved
+
+    async def has_history(self, tenant: str, investigation_id: str) -> bool:
+        """Whether the log holds entries of an investigation, present or gone."""
+        return bool((await self._log.of_investigation(tenant, investigation_id, limit=1)).items)
 
     async def history(
         self, tenant: str, investigation_id: str, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
@@ -120,8 +137,11 @@ def audit_entry(
 ) -> AuditEntry:
     """The entry of a change from one state to another, at the time of the new state.
 
+    A state that would make the entry larger than a measurement may be is told in part, see `_fitting`: no
+    investigation becomes unchangeable because it is large.
+
     Raises:
-        InvalidInput: the state is nested too deeply, or too large, for an entry.
+        InvalidInput: the state is nested too deeply for an entry.
     """
     subject = after or before
     if subject is None:
@@ -157,7 +177,9 @@ def utc_now_after(investigation: Investigation) -> datetime:
 
 
 def _state(investigation: Investigation) -> dict[str, Any]:
-    return {name: value for name, value in bson_value(investigation).items() if name not in _NOT_STATE}
+    """What an entry tells of an investigation, in the models' types: a wide JSON number is a `Decimal`."""
+    stored = bson_value(investigation)
+    return {name: python_value(value) for name, value in stored.items() if name not in _NOT_STATE}
 
 
 def _content(state: dict[str, Any]) -> dict[str, Any]:
@@ -165,16 +187,30 @@ def _content(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(entry: AuditEntry) -> AuditEntry:
-    """The entry; where it would exceed a measurement's 4 MB, without its snapshot's transaction scores."""
+    """The entry; where it would exceed a measurement's 4 MB, without what is largest in it, which is named instead.
+
+    First the snapshot goes without its transaction scores, which have a collection of their own; then sections of the
+    snapshot and of the changes, the largest first, are told by their size and SHA-256.
+    """
     if _fits(entry):
         return entry
     results = dict(entry.state_snapshot.get("results") or {})
     scores = results.pop("transaction_scores", None) or {}
     snapshot = {**entry.state_snapshot, "results": {**results, "omitted_transaction_scores": len(scores)}}
-    smaller = entry.model_copy(update={"state_snapshot": snapshot})
-    if not _fits(smaller):
-        raise InvalidInput("investigation", "its state is too large for an audit entry (4 MB)")
-    return smaller
+    if scores:
+        entry = entry.model_copy(update={"state_snapshot": snapshot})
+    while not _fits(entry):
+        parts = {"state_snapshot": dict(entry.state_snapshot), "changes": dict(entry.changes or {})}
+        sizes = {(part, name): len(_encoded(value)) for part, told in parts.items() for name, value in told.items()}
+        part, name = max(sizes, key=lambda place: sizes[place])
+        digest = hashlib.sha256(_encoded(parts[part][name])).hexdigest()
+        parts[part][name] = {"omitted_bytes": sizes[part, name], "sha256": digest}
+        entry = entry.model_copy(update={**parts, "changes": None if entry.changes is None else parts["changes"]})
+    return entry
+
+
+def _encoded(value: Any) -> bytes:
+    return encode({"value": bson_value(value)})
 
 
 def _fits(entry: AuditEntry) -> bool:

@@ -1,7 +1,8 @@
 """What runs when an investigation is completed: lint, manifest, package for comparison runs, workspace registry.
 
 Each task stands alone: one that fails is recorded and logged, and the others still run. None can fail the update that
-triggered them. The record of what they did is `completion.json` in the investigation's folder.
+triggered them. The record of what they did is `completion.json` in the investigation's folder. That they are due is
+written with the change itself, so that a later sweep runs what a killed process could not.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from workbench import __version__, faults
+from workbench.errors import DataError
 from workbench.models.audit_log import AuditEntry
 from workbench.models.document import bson_value
 from workbench.models.fields import utc_now
 from workbench.models.investigations import Investigation
 from workbench.repositories import Repositories
+from workbench.repositories.investigations import without_bookkeeping
 from workbench.repositories.paging import MAX_LIMIT
 from workbench.services.audit import AuditTrail
 from workbench.services.lint import LintFinding, lint
@@ -72,6 +75,18 @@ class Completion:
         self._settings = settings
         self._audit = audit
 
+    async def sweep(self, tenant: str, *, untouched_seconds: float, limit: int = 100) -> int:
+        """Run what killed processes left of a tenant: tasks that are due of investigations that nobody changed for
+        some time; of how many."""
+        before = utc_now() - timedelta(seconds=untouched_seconds)
+        due = await self._repositories.investigations.completions_due(tenant, before, limit=limit)
+        for investigation_id in due:
+            try:
+                await self.run(tenant, investigation_id)
+            except DataError as error:
+                logger.error("Completion of %s stays due: %s", investigation_id, error)
+        return len(due)
+
     async def run(self, tenant: str, investigation_id: str) -> CompletionRecord:
         """Do all tasks for the present state of an investigation; they may run any number of times.
 
@@ -92,6 +107,8 @@ class Completion:
         version = investigation.version
         record = CompletionRecord(tenant, investigation_id, version, utc_now(), tuple(tasks), work.findings)
         stored = await _attempt(investigation_id, "record", lambda: work.keep(record))
+        if stored.outcome == "done":  # else it stays due
+            await self._repositories.investigations.completion_done(tenant, investigation_id, version)
         logger.info(
             "Completion of %s version %s: %s",
             investigation_id,
@@ -134,7 +151,7 @@ class _Run:
 
     async def manifest(self) -> str:
         entries = await self._history()
-        state = bson_value(self._investigation.model_copy(update={"outbox": [], "outbox_lease": None}))
+        state = bson_value(without_bookkeeping(self._investigation))
         await self._write("investigation.json", json_bytes(state))
         await self._write("audit.jsonl", b"".join(json_bytes(bson_value(entry), indent=None) for entry in entries))
         files = await asyncio.to_thread(self._workspace.facts, [name for name in PACKAGED if name != "manifest.json"])

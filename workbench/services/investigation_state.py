@@ -9,12 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 from workbench import faults
-from workbench.errors import AccessDenied, AlreadyExists, InvalidInput, NotFound, VersionConflict, WorkbenchError
+from workbench.errors import AccessDenied, InvalidInput, NotFound, VersionConflict, WorkbenchError
 from workbench.models.audit_log import ActionType, AuditEntry
 from workbench.models.fields import utc_now
 from workbench.models.investigations import Investigation
 from workbench.repositories import Page, Repositories
-from workbench.repositories.investigations import MAX_VERSION, is_deleted, still_true
+from workbench.repositories.investigations import MAX_VERSION, is_deleted, still_true, without_bookkeeping
 from workbench.repositories.literals import whole_number
 from workbench.repositories.paging import DEFAULT_LIMIT
 from workbench.services.audit import AuditTrail, audit_entry
@@ -75,7 +75,8 @@ class InvestigationStateService:
         Raises:
             AlreadyExists: the id is taken. Ids are taken across tenants, so leave the choice to the service where
                 other tenants must not learn of it.
-            InvalidInput: a value breaks a rule.
+            InvalidInput: a value breaks a rule, or the id was that of a deleted investigation: its history stays,
+                and is nobody else's.
         """
         _check(request, CreateInvestigation)
         _check(user, User)
@@ -104,7 +105,9 @@ class InvestigationStateService:
         )
         entry = audit_entry(ActionType.CREATED, user, None, investigation)
         faults.reach("create.before_write")
-        await self._insert(tenant, investigation.model_copy(update={"outbox": [entry]}))
+        if request.investigation_id is not None:
+            await self._refuse_used(tenant, request.investigation_id)
+        await self._investigations.create(tenant, investigation, entry)
         faults.reach("create.written")
         await self._settle(tenant, investigation.investigation_id)
         if executor:
@@ -126,7 +129,7 @@ class InvestigationStateService:
         read: dict[str, Any] = {"last_accessed": read_at}
         if found.provenance:
             read["provenance"] = still_true(found.provenance, tuple(read))
-        return _without_outbox(found).model_copy(update=read)
+        return without_bookkeeping(found).model_copy(update=read)
 
     async def update(
         self,
@@ -154,14 +157,17 @@ class InvestigationStateService:
         if before.version != expected_version:
             raise VersionConflict(_NAME, investigation_id, expected=expected_version, actual=before.version)
         after = next_state(before, request)
+        completes = is_completed(after) and not is_completed(before)
+        if completes or not is_completed(after):
+            after = after.model_copy(update={"completion_due": after.version if completes else None})
         entry = audit_entry(action_of(before, after), user, before, after)
         faults.reach("update.before_write")
         stored = await self._investigations.update(tenant, after, entry, expected_version=expected_version)
         faults.reach("update.written")
         await self._settle(tenant, investigation_id)
-        if is_completed(stored) and not is_completed(before):
+        if completes:
             self.background.start(f"completion of {investigation_id}", self._completion.run(tenant, investigation_id))
-        return _without_outbox(stored)
+        return without_bookkeeping(stored)
 
     async def delete(
         self, tenant: str, investigation_id: str, *, user: User, expected_version: int | None = None
@@ -236,23 +242,24 @@ class InvestigationStateService:
         return await self._completion.run(tenant, investigation_id)
 
     async def sweep(self, tenant: str) -> int:
-        """Move what killed processes left in the outboxes of a tenant to its log; how many entries.
+        """End what killed processes began: move what waits in the outboxes of a tenant to its log, and run completion
+        tasks that are due; how many entries and completions.
 
         The service does so by itself, behind operations, once in the length of a lease.
         """
-        return await self._audit.sweep(tenant)
+        moved = await self._audit.sweep(tenant)
+        return moved + await self._completion.sweep(tenant, untouched_seconds=self._audit.lease_seconds)
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
-    async def _insert(self, tenant: str, investigation: Investigation) -> None:
-        try:
-            await self._investigations.insert(tenant, investigation)
-        except AlreadyExists:
-            present = await self._investigations.find_with_deleted(tenant, investigation.investigation_id)
-            if present is None or not is_deleted(present):
-                raise
-            await self._audit.move(tenant, investigation.investigation_id)  # ends the deletion that was interrupted
-            await self._investigations.insert(tenant, investigation)
+    async def _refuse_used(self, tenant: str, investigation_id: str) -> None:
+        """Refuse the id of an investigation that was deleted, also of one whose deletion was interrupted."""
+        present = await self._investigations.find_with_deleted(tenant, investigation_id)
+        if present is not None and is_deleted(present):
+            await self._audit.move(tenant, investigation_id)
+            present = None
+        if present is None and await self._audit.has_history(tenant, investigation_id):
+            raise InvalidInput("investigation_id", f"{investigation_id!r} was deleted; its history stays under this id")
 
     async def _settle(self, tenant: str, investigation_id: str) -> None:
         """Move the entry to the log. The change stands already, so a failure only leaves it to a later mover."""
@@ -266,7 +273,7 @@ class InvestigationStateService:
         now = time.monotonic()
         if now - self._swept_at.get(tenant, -float("inf")) >= self._audit.lease_seconds:
             self._swept_at[tenant] = now
-            self.background.start(f"sweep of tenant {tenant}", self._audit.sweep(tenant))
+            self.background.start(f"sweep of tenant {tenant}", self.sweep(tenant))
 
     async def _readable(self, tenant: str, investigation_id: str, user: User) -> Investigation:
         _check(user, User)
@@ -300,8 +307,3 @@ def _denied(investigation_id: str) -> AccessDenied:
     return AccessDenied(
         f"investigations: {investigation_id!r} belongs to another user.", todo="Ask its owner or an admin."
     )
-
-
-def _without_outbox(investigation: Investigation) -> Investigation:
-    """The state as callers know it; where its audit entry is at the moment is the service's own affair."""
-    return investigation.model_copy(update={"outbox": [], "outbox_lease": None})

@@ -21,6 +21,7 @@ from workbench.settings import Settings
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
+_CLOSED = "The services are closed."
 
 
 class Services:
@@ -47,6 +48,7 @@ class Services:
         self._capabilities: Capabilities | None = None
         self._problem: str | None = None
         self._connecting = asyncio.Lock()
+        self._closed = False
         self.background = BackgroundTasks()
 
     @property
@@ -78,9 +80,11 @@ class Services:
         """Connect, prepare the schema, ask for capabilities.
 
         Raises:
-            UnavailableError: MongoDB cannot be used, and FAIL_ON_MONGODB_ERROR is true.
+            UnavailableError: MongoDB cannot be used, and FAIL_ON_MONGODB_ERROR is true; or the services were closed.
             ConfigurationError: a setting is wrong, or the target contradicts its specs.
         """
+        if self._closed:
+            self._refuse()
         if not self._settings.enable_mongodb or self._investigations:
             return
         try:
@@ -93,6 +97,8 @@ class Services:
 
     async def health(self) -> Health:
         """What a check sees now; a degraded start is tried again first."""
+        if self._closed:
+            return Health(self.state, problem=_CLOSED)
         if self.state is State.DEGRADED:
             try:
                 await self._connect()
@@ -103,7 +109,8 @@ class Services:
         return await health.check(self._client, self._settings, self._pool, self._capabilities)
 
     async def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> None:
-        """Wait for background tasks (at most `drain_seconds`, then they are cancelled) and close the client."""
+        """Close for good: wait for background tasks (at most `drain_seconds`, then they are cancelled)."""
+        self._closed = True
         await self.background.drain(drain_seconds)
         client, self._client = self._client, None
         self._repositories = self._investigations = None
@@ -123,6 +130,8 @@ class Services:
         async with self._connecting:
             if self._investigations is None:
                 await self._open()
+            if self._closed:  # meanwhile
+                await self.close()
 
     async def _open(self) -> None:
         if self._prepare_schema:
@@ -141,4 +150,6 @@ class Services:
     def _refuse(self) -> NoReturn:
         if self.state is State.DISABLED:
             raise UnavailableError("MongoDB is switched off.", todo="Set ENABLE_MONGODB=true.")
+        if self._closed:
+            raise UnavailableError(_CLOSED, todo="Make new ones.")
         raise UnavailableError(self._problem or "The services are not started.", todo="See health().")

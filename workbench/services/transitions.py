@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from workbench.errors import InvalidInput
 from workbench.models.audit_log import ActionType
+from workbench.models.fields import wide_decimal
 from workbench.models.investigations import Investigation, InvestigationMetadata, InvestigationStatus, Progress
 from workbench.services.audit import utc_now_after
 from workbench.services.requests import UpdateInvestigation
@@ -21,6 +22,7 @@ def new_state(values: Mapping[str, Any]) -> Investigation:
     Raises:
         InvalidInput: a value breaks a rule of the model.
     """
+    _refuse_wide_decimals({"settings": values.get("settings"), **values.get("metadata", {})})
     try:
         return Investigation.model_validate(dict(values))
     except ValidationError as error:
@@ -35,6 +37,7 @@ def next_state(before: Investigation, request: UpdateInvestigation) -> Investiga
     """
     given = {name: getattr(request, name) for name in request.model_fields_set}
     given = {name: value for name, value in given.items() if value is not None}
+    _refuse_wide_decimals(given)
     changed: dict[str, Any] = {"version": before.version + 1, "updated_at": utc_now_after(before)}
     for name in ("lifecycle_stage", "status"):
         if name in given:
@@ -71,6 +74,12 @@ def action_of(before: Investigation, after: Investigation) -> ActionType:
 def is_completed(investigation: Investigation) -> bool:
     """Whether its status is COMPLETED."""
     return investigation.status == InvestigationStatus.COMPLETED
+
+
+def _refuse_wide_decimals(sections: Mapping[str, Any]) -> None:
+    for name, value in sections.items():
+        if (path := wide_decimal(value)) is not None:
+            raise InvalidInput(f"{name}.{path}", "has more digits than a BSON decimal holds (34)")
 
 
 def _invalid(error: ValidationError, prefix: str = "") -> InvalidInput:

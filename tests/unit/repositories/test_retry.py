@@ -6,7 +6,7 @@ import time
 
 import pymongo
 import pytest
-from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WriteError
 
 from workbench.errors import AlreadyExists, InvalidInput, TargetUnavailable
 from workbench.models.investigations import COLLECTION
@@ -78,6 +78,24 @@ async def test_all_attempts_share_one_time_limit() -> None:
     assert len(remaining) == 4
 
 
+REFUSED = {
+    "operatorName": "$jsonSchema",
+    "schemaRulesNotSatisfied": [
+        {
+            "operatorName": "properties",
+            "propertiesNotSatisfied": [
+                {
+                    "propertyName": "status",
+                    "details": [{"operatorName": "enum", "specifiedAs": {}, "consideredValue": "planted-token"}],
+                }
+            ],
+        },
+        {"operatorName": "required", "missingProperties": ["user_id"]},
+    ],
+}
+"""What MongoDB tells of a document that a validator refused (manual, "Understand Schema Validation Error Output")."""
+
+
 async def test_errors_are_translated_without_their_documents() -> None:
     run = Operations(COLLECTION, SETTINGS).run
     planted = "planted-token"
@@ -85,7 +103,8 @@ async def test_errors_are_translated_without_their_documents() -> None:
     cases = [
         (DuplicateKeyError(planted, 11000, details), AlreadyExists),
         (OperationFailure("too large", 10334), InvalidInput),
-        (OperationFailure(f"broke, full error: {planted}", 121, {"errInfo": planted}), TargetUnavailable),
+        (OperationFailure(f"broke, full error: {planted}", 2, {"errInfo": planted}), TargetUnavailable),
+        (WriteError(planted, 121, {"errInfo": {"details": REFUSED}}), InvalidInput),
         (OperationFailure("slow", 50, {"errmsg": planted}), TimeLimitReached),
         (OverflowError(planted), InvalidInput),
     ]
@@ -95,3 +114,12 @@ async def test_errors_are_translated_without_their_documents() -> None:
         assert planted not in str(translated.value)
         assert translated.value.__cause__ is None
         assert translated.value.__suppress_context__
+
+
+async def test_what_a_validator_refuses_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"validator refuses status, user_id$"):
+        await Operations(COLLECTION, SETTINGS).run(
+            Flaky(WriteError("refused", 121, {"errInfo": {"details": REFUSED}})), idempotent=False
+        )
+    with pytest.raises(InvalidInput, match=r"validator refuses the document$"):
+        await Operations(COLLECTION, SETTINGS).run(Flaky(WriteError("refused", 121, {})), idempotent=False)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from bson.decimal128 import Decimal128, create_decimal128_context
 
-from workbench.models.fields import json_problem
+from workbench.models.fields import fits_decimal128, json_problem
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INFINITY = 2**63 - 1
@@ -163,7 +163,7 @@ class Numeric(Column):
     rule = "Decimal128; beyond 34 digits the exact text is kept in provenance"
 
     def load(self, value: Decimal | None, fields: Fields, notes: Notes) -> None:
-        if value is not None and not _fits(value):
+        if value is not None and not fits_decimal128(value):
             notes.exact[self.path] = str(value)
             value = _rounded(value)
         self._put(value, fields)
@@ -284,16 +284,6 @@ def _from_outlying(exact: str) -> int:
     return {"infinity": INFINITY, "-infinity": MINUS_INFINITY}.get(exact) or int(exact)
 
 
-def _fits(value: Decimal) -> bool:
-    if not value.is_finite():
-        return True
-    context = _DECIMAL128.copy()
-    try:
-        return context.create_decimal(value).compare_total(value) == 0
-    except ArithmeticError:
-        return False
-
-
 def _rounded(value: Decimal) -> Decimal:
     return Context(prec=34, Emin=_DECIMAL128.Emin, Emax=_DECIMAL128.Emax, traps=[]).create_decimal(value)
 
@@ -366,7 +356,7 @@ def _has_wide(value: Any) -> bool:
 
 def _keep_wide(value: Any, path: str, notes: Notes) -> Any:
     """The value with each decimal that Decimal128 cannot hold noted by its path, and rounded."""
-    if isinstance(value, Decimal) and not _fits(value):
+    if isinstance(value, Decimal) and not fits_decimal128(value):
         notes.exact[path] = str(value)
         return _rounded(value)
     if isinstance(value, dict):
