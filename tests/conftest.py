@@ -47,6 +47,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if "slow" not in item.keywords]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def strict_mongodb_to_the_end() -> Iterator[None]:
+    """Set up before all other fixtures of the session, so that it judges also what they send when they end."""
+    yield
+    assert not LISTENER.violations, "a real MongoDB refuses: " + "; ".join(LISTENER.violations[:5])
+
+
 @pytest.fixture(autouse=True)
 def strict_mongodb() -> Iterator[StrictMongoDB]:
     """Fail the test whose commands a real MongoDB would have refused, or those of its fixtures of wider scope."""
