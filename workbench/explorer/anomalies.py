@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from workbench.explorer.question import Json, Question
 from workbench.explorer.reader import Reader
 from workbench.models import anomaly_events, detection_runs, detectors
 from workbench.reporting import figures
+from workbench.similarity.embedder import from_binary
 from workbench.similarity.features import cohort_pairs
 
 SEVERITIES = ("critical", "warn", "info")
@@ -72,20 +73,19 @@ async def read_overview(reader: Reader, tenant: str) -> AnomalyOverview:
 
 
 async def read_map(reader: Reader, tenant: str) -> tuple[Part, Part]:
-    """At most `MAP_POINTS` anomalies on the plane of their principal axes, and the groups among them."""
-    ids, vectors = await reader.to_end(reader.similarity.vectors(tenant, MAP_POINTS))
+    """The newest anomalies, at most `MAP_POINTS`, on the plane of their principal axes, and the groups among them."""
     question = Question(
         anomaly_events.COLLECTION,
         (tenant,),
         {"embedding_model": reader.similarity.embedder.name},
-        ("metric", "severity", "cohort", "investigation_id", "created_at"),
-        limit=MAP_POINTS,
+        ("metric", "severity", "cohort", "investigation_id", "created_at", "embedding"),
+        {"created_at": -1, "_id": -1},
+        MAP_POINTS,
     )
-    # Asked by id, or where there are more than the map holds, others might come than those whose vectors were read.
-    drawn = replace(question, filter={**question.filter, "_id": {"$in": ids}})
-    about = {row["_id"]: row for row in await reader.rows(drawn)}
+    rows = await reader.rows(question)
+    vectors = from_binary([row.pop("embedding") for row in rows])
     number = await asyncio.to_thread(groups, vectors)
-    return _map(ids, vectors, number, about, question), _groups(ids, number, about, question)
+    return _map(rows, vectors, number, question), _groups(rows, number, question)
 
 
 def _runs(tenant: str) -> Question:
@@ -198,40 +198,40 @@ def _in_time(rows: list[Json], question: Question) -> Part:
     return Part(title, frame, (question,), draw=draw, alt=alt)
 
 
-def _map(ids: list[Any], vectors: Any, number: Any, about: dict[Any, Json], question: Question) -> Part:
+def _map(rows: list[Json], vectors: Any, number: Any, question: Question) -> Part:
     points = plane(vectors) if len(vectors) else np.empty((0, 2))
-    names = _names(ids, number, about)
+    names = _names(rows, number)
     frame = pd.DataFrame({"group": [names.get(n, "") for n in number.tolist()], "x": points[:, 0], "y": points[:, 1]})
     shown = len(set(names.values()))
     alt = f"Map of {len(frame):,} anomalies; the {shown} largest groups are marked and named."
     note = f"{len(frame):,} anomalies; near means alike. The {shown} largest groups are named."
     if len(frame) >= MAP_POINTS:
-        note = f"The map is full: further anomalies are not on it. {note}"
+        note = f"The map is full: older anomalies are not on it. {note}"
     return Part("Map of anomalies", frame, (question,), note=note, draw=charts.map_of_groups, alt=alt)
 
 
-def _names(ids: list[Any], number: Any, about: dict[Any, Json]) -> dict[int, str]:
+def _names(rows: list[Json], number: Any) -> dict[int, str]:
     """The largest groups: number -> a name made from what most of its members share."""
     found = range(min(NAMED_GROUPS, int(number.max(initial=-1)) + 1))
-    return {n: f"{n + 1}: {_share(ids, number, about, n)}" for n in found}
+    return {n: f"{n + 1}: {_share(rows, number, n)}" for n in found}
 
 
-def _share(ids: list[Any], number: Any, about: dict[Any, Json], group: int) -> str:
-    members = [about[ids[i]] for i in np.flatnonzero(number == group) if ids[i] in about]
+def _share(rows: list[Json], number: Any, group: int) -> str:
+    members = [rows[i] for i in np.flatnonzero(number == group)]
     pairs = [f"{key} {value}" for row in members for key, value in cohort_pairs(row)]
     common = sorted({pair for pair in pairs if pairs.count(pair) >= 0.8 * len(members)})
     return ", ".join([str(commonest([row["metric"] for row in members])), *common[:2]])
 
 
-def _groups(ids: list[Any], number: Any, about: dict[Any, Json], question: Question) -> Part:
-    rows = []
+def _groups(rows: list[Json], number: Any, question: Question) -> Part:
+    found = []
     for group in range(min(20, int(number.max(initial=-1)) + 1)):
-        members = [about[ids[i]] for i in np.flatnonzero(number == group) if ids[i] in about]
-        rows.append(
+        members = [rows[i] for i in np.flatnonzero(number == group)]
+        found.append(
             {
                 "group": group + 1,
                 "anomalies": len(members),
-                "in common": _share(ids, number, about, group),
+                "in common": _share(rows, number, group),
                 "critical": sum(row["severity"] == "critical" for row in members),
                 "investigations": len({row["investigation_id"] for row in members if row.get("investigation_id")}),
                 "first (UTC)": min((row["created_at"] for row in members), default=None),
@@ -240,4 +240,4 @@ def _groups(ids: list[Any], number: Any, about: dict[Any, Json], question: Quest
         )
     columns = ["group", "anomalies", "in common", "critical", "investigations", "first (UTC)", "last (UTC)"]
     note = "Anomalies whose vectors are alike (cosine 0.7 or more to the leader): probably one incident each."
-    return Part("Groups of anomalies", pd.DataFrame(rows, columns=columns), (question,), note=note)
+    return Part("Groups of anomalies", pd.DataFrame(found, columns=columns), (question,), note=note)
