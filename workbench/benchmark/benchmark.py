@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -16,10 +17,11 @@ from workbench.benchmark.draws import Draws, NothingToAskError
 from workbench.benchmark.environment import describe_environment
 from workbench.benchmark.explain import PlanPair, compare_plans
 from workbench.benchmark.index_effect import IndexEffect, measure_index_effect
+from workbench.benchmark.quarantined import VIEWS, quarantined_keys
 from workbench.benchmark.results import BenchmarkRun, describe_workloads
 from workbench.benchmark.runner import QUICK, Effort, Measurement, check, measure
 from workbench.benchmark.scratch import scratch
-from workbench.benchmark.sessions import both_sessions
+from workbench.benchmark.sessions import SourceSession, both_sessions
 from workbench.benchmark.workloads import Side, Workload, choose
 from workbench.connections import open_source, open_target, source_uri, target_uri
 from workbench.errors import ConfigurationError
@@ -39,6 +41,7 @@ class Scope:
         clients: levels of the concurrency sweep; none leaves it out.
         sweep_seconds: of each level and database.
         explained: plans are shown of so many workloads, the slowest on MongoDB.
+        copied_rows: that the copies for the writes begin with.
         effect_rows: rows of the copy that shows what an index does; 0 leaves it out.
         rate: questions a second of the fixed-rate measurement; 0 leaves it out.
         rate_seconds: its duration for each workload and database.
@@ -51,6 +54,7 @@ class Scope:
     clients: tuple[int, ...] = CLIENTS
     sweep_seconds: float = 5.0
     explained: int = 5
+    copied_rows: int = 20_000
     effect_rows: int = 20_000
     rate: float = 0.0
     rate_seconds: float = 10.0
@@ -59,8 +63,9 @@ class Scope:
 
 
 QUICK_SCOPE = Scope(
-    "quick", QUICK, sweep_seconds=0.2, explained=3, effect_rows=1_500, rate_seconds=2.0, budget_seconds=50.0
-)
+    "quick", QUICK, sweep_seconds=0.2, explained=3, copied_rows=1_000, effect_rows=1_500, rate_seconds=2.0,
+    budget_seconds=50.0,
+)  # fmt: skip
 FULL_SCOPE = Scope("full", Effort())
 SCOPES = {scope.mode: scope for scope in (QUICK_SCOPE, FULL_SCOPE)}
 _MEASURING = 0.5
@@ -104,20 +109,31 @@ def run_benchmark(
                 f"The target database {settings.mongodb_database} is empty.",
                 todo="Run `workbench migrate` first: the benchmark compares the two.",
             )
-        draws = Draws(connection, settings, seed=seed)
+        quarantined = quarantined_keys(database)
+        draws = Draws(connection, settings, seed=seed, quarantined=quarantined)
+    environment |= {
+        "quarantined": {table: len(keys) for table, keys in quarantined.items()},
+        "copied_rows": scope.copied_rows,
+    }
     empty = _without_parameters(workloads, draws)
     if len(empty) == len(workloads):
         raise ConfigurationError(f"Nothing can be measured: {'; '.join(sorted(set(empty.values())))}.")
     asked = [workload for workload in workloads if workload.name not in empty]
-    with scratch(settings, asked, draws, say=_announce) as without_vectors:
+    with scratch(
+        settings, asked, draws, rows=scope.copied_rows, quarantined=quarantined, say=_announce
+    ) as without_vectors:
         left_out = {**empty, **without_vectors}
         chosen = [workload for workload in asked if workload.name not in left_out]
         with both_sessions(settings) as (source, target):
-            with progress(len(chosen), "compare answers", "workloads") as bar:
+            views = VIEWS if quarantined else ""
+            with (
+                contextlib.closing(SourceSession(settings, views=views)) as migrated,
+                progress(len(chosen), "compare answers", "workloads") as bar,
+            ):
                 checks = []
                 for one in chosen:
                     stream = draws.stream(f"check {one.name}")
-                    checks.append(check(one, source, target, stream, scope.effort.checks))
+                    checks.append(check(one, migrated, target, stream, scope.effort.checks))
                     bar.update()
             with progress(None, "measure", "samples") as bar:
                 until = _share(deadline, _MEASURING)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
@@ -15,7 +15,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from workbench.errors import ConfigurationError
+from workbench.migration.tables import TABLES
 from workbench.settings import Settings, TenancyRule
+
+if TYPE_CHECKING:
+    from workbench.benchmark.quarantined import Keys
 
 POOL_ROWS = 200
 """Rows of each table that parameters are drawn from."""
@@ -25,50 +29,42 @@ _SAMPLED_ROWS = 50_000
 
 @dataclass(frozen=True)
 class _Pool:
-    """A table that parameters are drawn from, its key, and the column whose values are spread over."""
+    """A table that parameters are drawn from, what is read of it, and the column whose values are spread over."""
 
     table: str
     columns: str
-    key: str
     owner: str
 
 
 _POOLS: Mapping[str, _Pool] = {
-    "investigation": _Pool(
-        "investigation_states", "investigation_id, user_id, updated_at", key="investigation_id", owner="user_id"
-    ),
-    "template": _Pool("investigation_templates", "template_id, user_id, tags", key="template_id", owner="user_id"),
-    "detector": _Pool("detectors", "id AS detector_id, type", key="id", owner="id"),
-    "run": _Pool("detection_runs", "id AS run_id, detector_id, started_at", key="id", owner="detector_id"),
+    "investigation": _Pool("investigation_states", "investigation_id, user_id, updated_at", owner="user_id"),
+    "template": _Pool("investigation_templates", "template_id, user_id, tags", owner="user_id"),
+    "detector": _Pool("detectors", "id AS detector_id, type", owner="id"),
+    "run": _Pool("detection_runs", "id AS run_id, detector_id, started_at", owner="detector_id"),
     "anomaly": _Pool(
         "anomaly_events",
         "id AS anomaly_id, detector_id, investigation_id, severity, created_at",
-        key="id",
         owner="detector_id",
     ),
     "score": _Pool(
         "transaction_scores",
         "investigation_id, transaction_id, (SELECT s.user_id FROM investigation_states s"
         " WHERE s.investigation_id = sampled.investigation_id) AS user_id",
-        key="(investigation_id, transaction_id)",
         owner="investigation_id",
     ),
     "connection": _Pool(
         "composio_connections",
         "id AS connection_id, tenant_id, toolkit_name, expires_at",
-        key="id",
         owner="tenant_id",
     ),
     "action": _Pool(
         "composio_action_audits",
         "id AS audit_id, tenant_id, toolkit_name, connection_id, executed_at",
-        key="id",
         owner="tenant_id",
     ),
     "execution": _Pool(
         "soar_playbook_executions",
         "id AS execution_id, tenant_id, playbook_id, investigation_id, started_at",
-        key="id",
         owner="tenant_id",
     ),
 }
@@ -99,15 +95,21 @@ class Draws:
         connection: the source.
         settings: decide the tenant of tables that have none.
         seed: the same seed draws the same parameters from the same data.
+        quarantined: table -> keys of rows that are not drawn, since MongoDB does not have them.
 
     An empty table is told when something is drawn from it: `NothingToAskError`.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], settings: Settings, *, seed: int) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], settings: Settings, *, seed: int, quarantined: Keys | None = None
+    ) -> None:
         self._settings, self._seed = settings, seed
         self._serials = itertools.count(1)
         self._random = np.random.default_rng(seed)
-        self._pools = {name: _pool(connection, pool, seed) for name, pool in _POOLS.items()}
+        self._pools = {
+            name: _pool(connection, pool, seed, (quarantined or {}).get(pool.table, []))
+            for name, pool in _POOLS.items()
+        }
         self._latest = {name: _latest(connection, *what) for name, what in _LATEST.items()}
 
     def stream(self, name: str) -> Draws:
@@ -181,6 +183,7 @@ WITH sampled AS (
     SELECT *, md5({key}::text || %(seed)s::text) AS drawn,
         count(*) OVER (PARTITION BY {owner}) AS size
     FROM {table} TABLESAMPLE SYSTEM (%(percent)s) REPEATABLE (%(seed)s)
+    WHERE {key} <> ALL (%(without)s)
 ), turns AS (
     SELECT *, row_number() OVER (PARTITION BY {owner} ORDER BY drawn) AS turn FROM sampled
 ), tiles AS (
@@ -194,15 +197,21 @@ SELECT {columns} FROM places AS sampled ORDER BY turn, place, drawn LIMIT %(rows
 owners with few and with many rows are asked about alike, and not those with the first hashes only."""
 
 
-def _pool(connection: psycopg.Connection[Any], pool: _Pool, seed: int) -> list[dict[str, Any]]:
+def _pool(
+    connection: psycopg.Connection[Any], pool: _Pool, seed: int, without: list[list[str]]
+) -> list[dict[str, Any]]:
     estimated = connection.execute(
         "SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = to_regclass(%s)", [pool.table]
     ).fetchone()
     percent = min(100.0, 100.0 * _SAMPLED_ROWS / (estimated[0] if estimated else 1))
-    query = _QUERY.format(table=pool.table, columns=pool.columns, key=pool.key, owner=pool.owner)  # constants
+    key = f"concat_ws('/', {', '.join(f'{name}::text' for name in TABLES[pool.table].key)})"
+    query = _QUERY.format(table=pool.table, columns=pool.columns, key=key, owner=pool.owner)  # constants
     rows = (
         connection.cursor(row_factory=dict_row)
-        .execute(query.encode(), {"percent": percent, "seed": seed, "rows": POOL_ROWS})
+        .execute(
+            query.encode(),
+            {"percent": percent, "seed": seed, "rows": POOL_ROWS, "without": ["/".join(own) for own in without]},
+        )
         .fetchall()
     )
     return [{name: _moment(value) for name, value in row.items()} for row in rows]

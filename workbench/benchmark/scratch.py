@@ -1,14 +1,17 @@
-"""Copies of tables and collections for the writes, and the vectors in PostgreSQL: made before, dropped afterwards.
+"""Copies of tables and collections for the writes, the vectors in PostgreSQL, views without the rows in quarantine.
 
-The real data is never written to. Everything made here has the name `workbench_benchmark`; it is dropped when the
-block ends, also by an error or Ctrl-C, and leftovers of a killed run are dropped at the next start. A lock in
-PostgreSQL keeps two benchmarks from running at once: they would measure each other.
+A copy has the indexes and rules of its original and some of its rows, so that a write costs about what it costs there.
+
+The real data is never written to. The name of everything made here begins with `workbench_benchmark`; it is dropped
+when the block ends, also by an error or Ctrl-C, and leftovers of a killed run are dropped at the next start. A lock
+in PostgreSQL keeps two benchmarks from running at once: they would measure each other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +21,7 @@ from pymongo.database import Database
 
 from workbench import schema
 from workbench.benchmark.draws import Draws
+from workbench.benchmark.quarantined import Keys, create_views, drop_views
 from workbench.benchmark.workloads.base import SCRATCH, Workload, scratch_name
 from workbench.connections import open_source, open_target
 from workbench.errors import ConfigurationError
@@ -30,13 +34,19 @@ Json: TypeAlias = dict[str, Any]
 Say: TypeAlias = Callable[[str], None]
 
 _FILLED = {"investigations": ("investigation", "investigation_id"), "anomaly_events": ("anomaly", "anomaly_id")}
-"""Copies that need documents to update: the pool of draws whose rows are copied, and its key."""
+"""Copies whose documents are updated: the pool of draws whose rows they must hold, and its key."""
 _BATCH = 1_000
 
 
 @contextlib.contextmanager
 def scratch(
-    settings: Settings, workloads: Sequence[Workload], draws: Draws, *, say: Say = lambda text: None
+    settings: Settings,
+    workloads: Sequence[Workload],
+    draws: Draws,
+    *,
+    rows: int = 1_000,
+    quarantined: Keys | None = None,
+    say: Say = lambda text: None,
 ) -> Iterator[dict[str, str]]:
     """Make what the workloads need beside the real data, and drop it at the end of the block.
 
@@ -44,6 +54,8 @@ def scratch(
         settings: of both databases.
         workloads: those that will run.
         draws: the rows that updates will be about.
+        rows: of each original that its copy begins with, beside those.
+        quarantined: rows that the views of `quarantined.VIEWS` leave out; there are none where there is no row.
         say: is told what is being done.
 
     Returns:
@@ -60,8 +72,10 @@ def scratch(
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCRATCH)))
                 for name in sorted({workload.writes_to for workload in workloads} - {""}):
                     say(f"copying {name}")
-                    _copy_table(connection, settings, COLLECTIONS[name], draws)
-                    _copy_collection(database, settings, COLLECTIONS[name], draws)
+                    _copy_table(connection, settings, COLLECTIONS[name], draws, rows)
+                    _copy_collection(database, settings, COLLECTIONS[name], draws, rows)
+                if quarantined:
+                    create_views(connection, settings, quarantined)
                 searches = [workload for workload in workloads if workload.needs_vectors]
                 if searches:
                     say("copying the vectors to PostgreSQL")
@@ -92,12 +106,15 @@ def exclusive(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 def _drop(connection: psycopg.Connection[Any], database: Database[Json]) -> None:
     connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCRATCH)))
+    drop_views(connection)
     for name in database.list_collection_names():
         if name.startswith(f"{SCRATCH}_"):
             database.drop_collection(name)
 
 
-def _copy_table(connection: psycopg.Connection[Any], settings: Settings, spec: Collection, draws: Draws) -> None:
+def _copy_table(
+    connection: psycopg.Connection[Any], settings: Settings, spec: Collection, draws: Draws, rows: int
+) -> None:
     source = sql.Identifier(settings.source_schema, spec.source_table)
     copy = sql.Identifier(SCRATCH, spec.source_table)
     connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(copy, source))
@@ -108,18 +125,30 @@ def _copy_table(connection: psycopg.Connection[Any], settings: Settings, spec: C
             sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE {} = ANY(%s)").format(copy, source, column),
             [[row[key] for row in draws.rows(pool)]],
         )
+    connection.execute(
+        sql.SQL("INSERT INTO {} SELECT * FROM {} LIMIT %s ON CONFLICT DO NOTHING").format(copy, source), [rows]
+    )
     connection.execute(sql.SQL("ANALYZE {}").format(copy))
 
 
-def _copy_collection(database: Database[Json], settings: Settings, spec: Collection, draws: Draws) -> None:
-    """The copy has the indexes and the validator of the original, so that a write costs what it costs there."""
+def _copy_collection(database: Database[Json], settings: Settings, spec: Collection, draws: Draws, rows: int) -> None:
     copy = dataclasses.replace(spec, name=scratch_name(spec.name), vector=None)
+    schema.apply(database, schema.plan(database, settings, collections=[copy]))
+    stored, original = database[copy.name], database[spec.name]
+    known = stored.index_information()
+    for name, index in original.index_information().items():
+        if name not in known:  # one that the operator has added costs writes too
+            options = {option: value for option, value in index.items() if option not in ("key", "v", "ns")}
+            stored.create_index(index["key"], name=name, **options)
+    drawn: list[Json] = []
     if spec.name in _FILLED:
         pool, key = _FILLED[spec.name]
-        documents = documents_of(database, spec, draws.rows(pool), key)
-        if documents:
-            database[copy.name].insert_many(documents)
-    schema.apply(database, schema.plan(database, settings, collections=[copy]))
+        drawn = documents_of(database, spec, draws.rows(pool), key)
+    have = {document["_id"] for document in drawn}
+    others = (document for document in original.find(limit=rows, batch_size=_BATCH) if document["_id"] not in have)
+    documents = itertools.chain(drawn, others)
+    while batch := list(itertools.islice(documents, _BATCH)):
+        stored.insert_many(batch, ordered=False)
 
 
 def documents_of(database: Database[Json], spec: Collection, rows: Iterable[Mapping[str, Any]], key: str) -> list[Json]:

@@ -64,9 +64,10 @@ class SourceSession:
 
     side = Side.POSTGRESQL
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, views: str = "") -> None:
+        """`views` names a schema whose views hide the tables of their names."""
         self.connection = open_source(settings, autocommit=True)
-        path = [settings.source_schema, *_extension_schema(self.connection)]
+        path = [*([views] if views else []), settings.source_schema, *_extension_schema(self.connection)]
         self.connection.execute(sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Identifier, path))))
 
     def prepare(self, workload: Workload, parameters: Mapping[str, Any]) -> Execution:

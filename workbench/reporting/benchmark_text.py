@@ -24,8 +24,7 @@ def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Ite
             f"{number_text(row['target ms']):>8} {look.symbol} {look.word} {row['reason']}"
         )
     yield from shortage_lines(run)
-    for name, (rows, documents) in run.incomplete().items():
-        yield f"{name}: {documents:,} documents for {rows:,} rows, so some answers must differ"
+    yield from completeness_lines(run)
     yield from _load_lines(run)
     for name, plan in run.plans.items():
         for text in [
@@ -75,6 +74,14 @@ def headline(run: BenchmarkRun) -> str:
         f"{', '.join(said)}. By its median it is faster than PostgreSQL in {faster} workloads, slower in {slower}, "
         f"and neither can be told in {len(intervals) - faster - slower}.{worth}"
     )
+
+
+def completeness_lines(run: BenchmarkRun) -> Iterator[str]:
+    """Rows that MongoDB does not have, and what that means for the answers."""
+    for table, rows in run.environment["quarantined"].items():
+        yield f"{table}: {rows:,} rows are in quarantine; the answers were compared without them"
+    for name, (rows, documents) in run.incomplete().items():
+        yield f"{name}: {documents:,} documents for {rows:,} rows to migrate, so some answers must differ"
 
 
 def shortage_lines(run: BenchmarkRun) -> Iterator[str]:

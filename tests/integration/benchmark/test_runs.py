@@ -284,6 +284,53 @@ def test_an_empty_target_is_refused(empty_settings: Settings, migrated: Settings
         run_benchmark(empty, scope=TINY)
 
 
+def test_rows_in_quarantine_make_no_answer_differ_and_are_told(migrated: Settings) -> None:
+    with (
+        source_database(migrated, template=migrated) as own,
+        connections.open_source(own) as connection,
+        connections.open_target(own) as client,
+    ):
+        # Rows that the target does not have, and that nearly every answer about their tenants would hold.
+        connection.execute("CREATE TEMP TABLE extra AS SELECT * FROM composio_action_audits")
+        connection.execute("UPDATE extra SET id = 'bad' || id")
+        connection.execute("INSERT INTO composio_action_audits SELECT * FROM extra")
+        ids = [row[0] for row in connection.execute("SELECT id FROM extra").fetchall()]
+        connection.commit()
+        entries = [{"table": "composio_action_audits", "key": [one], "state": "open"} for one in ids]
+        quarantine = client[own.mongodb_database]["migration_quarantine"]
+        scope = replace(TINY, clients=(), effect_rows=0, explained=0)
+        asked = ["action statistics", "page of a toolkit"]
+        assert not all(check.same for check in run_benchmark(own, scope=scope, only=asked).checks)
+        quarantine.insert_many(entries)
+        try:
+            found = run_benchmark(own, scope=scope, only=asked)
+        finally:
+            quarantine.delete_many({"table": "composio_action_audits"})
+    assert all(check.same and check.rows for check in found.checks), found.checks
+    assert found.environment["quarantined"] == {"composio_action_audits": len(ids)}
+    assert traces(migrated) == []
+
+
+def test_the_copies_for_writes_have_rows_and_every_index_of_their_originals(migrated: Settings, draws: Draws) -> None:
+    with (
+        connections.open_source(migrated, autocommit=True) as connection,
+        connections.open_target(migrated) as client,
+    ):
+        database = client[migrated.mongodb_database]
+        database["transaction_scores"].create_index([("created_at", 1)], name="of_the_operator")
+        try:
+            with scratch(migrated, [named("insert a score"), named("triage an anomaly")], draws, rows=300):
+                copy = database[f"{SCRATCH}_transaction_scores"]
+                indexes = set(database["transaction_scores"].index_information())
+                assert set(copy.index_information()) == indexes > {"of_the_operator"}
+                assert copy.count_documents({}) == 300
+                assert database[f"{SCRATCH}_anomaly_events"].count_documents({}) > 300
+                rows = connection.execute(f"SELECT count(*) FROM {SCRATCH}.transaction_scores").fetchall()
+                assert rows == [(300,)]
+        finally:
+            database["transaction_scores"].drop_index("of_the_operator")
+
+
 def test_questions_about_an_empty_table_are_left_out_and_told(migrated: Settings) -> None:
     with (
         source_database(migrated, template=migrated) as own,

@@ -13,9 +13,9 @@ def traces(settings: Settings) -> list[str]:
     """Everything that a benchmark may have left in either database."""
     with connections.open_source(settings) as connection, connections.open_target(settings) as client:
         found = connection.execute(
-            "SELECT nspname FROM pg_namespace WHERE nspname = %s UNION ALL "
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s UNION ALL "
             "SELECT extname FROM pg_extension WHERE extname = 'vector'",
-            [SCRATCH],
+            [f"{SCRATCH}%"],
         ).fetchall()
         names = client[settings.mongodb_database].list_collection_names()
     return [name for (name,) in found] + [name for name in names if name.startswith(SCRATCH)]

@@ -28,6 +28,7 @@ def a_run(source: Measurement, target: Measurement, **changes: Any) -> Benchmark
         "versions": {"postgresql": "18.4", "mongodb": "MongoDB 8.0.17"},
         "rows": {spec.source_table: 10 for spec in COLLECTIONS.values()},
         "documents": dict.fromkeys(COLLECTIONS, 10),
+        "quarantined": {},
         "indexes": {},
         "settings": {},
     }

@@ -128,7 +128,11 @@ def test_collections_with_too_few_documents_are_named() -> None:
     environment = {**run.environment, "documents": {**run.environment["documents"], "audit_log": 7}}
     run = replace(run, environment=environment)
     assert run.incomplete() == {"audit_log": (10, 7)}
-    assert "audit_log: 7 documents for 10 rows, so some answers must differ" in list(report_lines(run))
+    assert "audit_log: 7 documents for 10 rows to migrate, so some answers must differ" in list(report_lines(run))
+    run = replace(run, environment={**environment, "quarantined": {"investigation_audit_log": 3}})
+    assert run.incomplete() == {}
+    said = "investigation_audit_log: 3 rows are in quarantine; the answers were compared without them"
+    assert said in list(report_lines(run))
 
 
 def test_the_headline_compares_and_names_an_emulator_as_such() -> None:
