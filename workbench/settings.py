@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
 from dotenv.parser import parse_stream
@@ -165,6 +165,11 @@ class Settings(BaseSettings):
     def _mongodb_uri(cls, value: SecretStr | None) -> SecretStr | None:
         return _require_scheme(value, ("mongodb://", "mongodb+srv://"))
 
+    def without_secrets(self) -> tuple[Self, tuple[str, ...]]:
+        """A copy that may travel to other machines, and the names of the settings that were given and left out."""
+        left_out = tuple(name for name in type(self).model_fields if _is_secret(name) and getattr(self, name))
+        return self.model_copy(update=dict.fromkeys(left_out)), left_out
+
     def secrets(self) -> tuple[str, ...]:
         """The secret values themselves, for the scrubbing of reports. Never log them."""
         uris = [uri.get_secret_value() for uri in (self.database_url, self.mongodb_uri) if uri]
@@ -183,6 +188,11 @@ def _require_scheme(value: SecretStr | None, schemes: tuple[str, ...]) -> Secret
     if value is not None and not value.get_secret_value().startswith(schemes):
         raise ValueError(f"must start with {' or '.join(schemes)}")
     return value
+
+
+def _is_secret(field: str) -> bool:
+    info = Settings.model_fields.get(field)
+    return info is not None and "SecretStr" in str(info.annotation)
 
 
 def environment_names(field: str) -> tuple[str, ...]:
@@ -224,8 +234,7 @@ def _explain(problem: Any) -> str:
     field = next((name for name in Settings.model_fields if named in (name, *environment_names(name))), named.lower())
     name = environment_names(field)[0] if field in Settings.model_fields else named
     info = Settings.model_fields.get(field)
-    secret = info is not None and "SecretStr" in str(info.annotation)
-    found = "(secret)" if secret else repr(problem["input"])
+    found = "(secret)" if _is_secret(field) else repr(problem["input"])
     about = f" ({info.description}{_limits(field)})" if info else ""
     return f"{name}={found}: {problem['msg'].removeprefix('Value error, ')}{about}"
 

@@ -7,11 +7,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context, parent_process
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ConfigurationError, UnavailableError
+from workbench.migration.worker import Job
 from workbench.settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def local_processes(settings: Settings) -> Executor:
@@ -27,7 +32,8 @@ def this_process(settings: Settings) -> Executor:
 def dask_cluster(address: str) -> tuple[Callable[[Settings], Executor], str]:
     """A factory of executors on the Dask cluster whose scheduler listens at `address`, and its dashboard's link.
 
-    The workers need this package and reach both servers by the WORKBENCH_ variables of their own environment.
+    The workers need this package. No password goes over the network: they take what is secret, the URIs of both
+    servers, from the WORKBENCH_ variables or the `.env` of their own machine.
 
     Raises:
         ConfigurationError: the extra [cluster] is not installed.
@@ -43,7 +49,23 @@ def dask_cluster(address: str) -> tuple[Callable[[Settings], Executor], str]:
         raise UnavailableError(
             f"No Dask scheduler answers at {address}.", todo="Start one with `dask scheduler`."
         ) from error
-    return (lambda settings: client.get_executor(pure=False, retries=3)), str(client.dashboard_link)
+    return (lambda settings: _Cluster(client)), str(client.dashboard_link)
+
+
+class _Cluster(Executor):
+    """Tasks on a Dask cluster, given without secrets, and taken back when the run is interrupted."""
+
+    def __init__(self, client: Client) -> None:
+        self._tasks = client.get_executor(pure=False)
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        public = (item.without_secrets() if isinstance(item, Job) else item for item in arguments)
+        future: Future[Any] = self._tasks.submit(function, *public, **named)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End; with `cancel_futures`, tasks that wait on the cluster are cancelled, and running ones not waited for."""
+        self._tasks.shutdown(wait=wait and not cancel_futures)
 
 
 def chosen(scheduler: str = "") -> tuple[Callable[[Settings], Executor], str]:

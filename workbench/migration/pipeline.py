@@ -204,7 +204,10 @@ class _Run:
                 self._note(f"PostgreSQL went away ({type(error).__name__}); waiting for it")
             time.sleep(min(10.0, 2.0**restart))
             self._note("the source's snapshot was lost: checking all partitions under a new one")
-        raise MigrationError("PostgreSQL lost the snapshot again and again.", todo="Run the same command later.")
+        raise MigrationError(
+            "PostgreSQL lost the snapshot again and again.",
+            todo="Run the same command later. On a cluster: do all workers' WORKBENCH_DATABASE_URL name this server?",
+        )
 
     def _plan(self, source: psycopg.Connection[Any]) -> list[Partition]:
         """The partitions of every table; one that the source does not let us read fails alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import time
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pymongo import errors
 from pymongo.collection import Collection as MongoCollection
 
 from workbench import connections, faults
-from workbench.errors import SnapshotLost, UnavailableError, WorkbenchError
+from workbench.errors import ConfigurationError, MigrationError, SnapshotLost, UnavailableError, WorkbenchError
 from workbench.migration import extract, fence, load
 from workbench.migration.build import Rejected, build_batch
 from workbench.migration.ledger import Counts, Ledger, Seconds, State
@@ -22,7 +23,7 @@ from workbench.migration.quarantine import Quarantine
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.columns import Rules
 from workbench.models.spec import Kind
-from workbench.settings import Settings, load_settings
+from workbench.settings import Settings, environment_names, load_settings
 from workbench.similarity.embedder import embedder_for
 
 _BACKOFF_SECONDS = 0.5
@@ -31,9 +32,10 @@ _MAX_BACKOFF_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know. Settings without URIs are completed from the worker's own environment.
+    """What a worker needs to know.
 
     Attributes:
+        own_settings: settings that are secret: the worker takes them from its own environment.
         snapshot: the source's moment that all partitions of the run see.
         mapping: identifies the code and settings that turn rows into documents.
         target_was_empty: no document of this table was in the target when the run began.
@@ -49,6 +51,12 @@ class Job:
     target_was_empty: bool
     dry_run: bool = False
     rows_per_second: float = 0.0
+    own_settings: tuple[str, ...] = ()
+
+    def without_secrets(self) -> Job:
+        """The job as it may travel to another machine."""
+        settings, left_out = self.settings.without_secrets()
+        return replace(self, settings=settings, own_settings=left_out)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,10 @@ def run_partition(job: Job) -> PartitionResult:
     Transient errors of either server are retried with growing, jittered pauses, each time from a clean state. If the
     target's primary restarted meanwhile, writes that it had acknowledged may be gone: that is an attempt, too.
     """
-    job = replace(job, settings=_completed(job.settings))
+    try:
+        job = replace(job, settings=_completed(job))
+    except ConfigurationError as error:
+        return PartitionResult(job.partition, Counts(), Seconds(), error=str(error))
     for attempt in range(1, job.settings.max_attempts + 1):
         try:
             return replace(_attempt(job), attempts=attempt)
@@ -92,16 +103,22 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, (_TargetChanged, UnavailableError)) or connections.is_transient(error)
 
 
-def _completed(settings: Settings) -> Settings:
-    if settings.database_url and settings.mongodb_uri:
-        return settings
+def _completed(job: Job) -> Settings:
+    """The job's settings with what is secret from the environment of this worker.
+
+    Raises:
+        ConfigurationError: it has not all of it.
+    """
+    if not job.own_settings:
+        return job.settings
     own = load_settings()
-    return settings.model_copy(
-        update={
-            "database_url": settings.database_url or own.database_url,
-            "mongodb_uri": settings.mongodb_uri or own.mongodb_uri,
-        }
-    )
+    missing = [environment_names(name)[0] for name in job.own_settings if getattr(own, name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"The worker on {platform.node()} (process {os.getpid()}) has no {' and no '.join(missing)}.",
+            todo="Set it in the environment of `dask worker`, or in .env where it is started, and start it again.",
+        )
+    return job.settings.model_copy(update={name: getattr(own, name) for name in job.own_settings})
 
 
 def _failed(job: Job, attempts: int, error: Exception, *, snapshot_lost: bool = False) -> PartitionResult:
@@ -132,6 +149,11 @@ def _attempt(job: Job) -> PartitionResult:
         database = client[settings.mongodb_database]
         ledger, quarantine = Ledger(database), Quarantine(database)
         known = ledger.get(job.partition)
+        if not known and not job.dry_run:
+            raise MigrationError(
+                f"The target that the worker on {platform.node()} reaches has no plan of this migration.",
+                todo="Its WORKBENCH_MONGODB_URI must name the driver's server.",
+            )
         started = time.perf_counter()
         rows, fingerprint = extract.fingerprint(source, table, job.partition, settings)
         checking = Seconds(extract=time.perf_counter() - started)
