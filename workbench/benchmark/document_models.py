@@ -6,10 +6,11 @@ Shapes of a one-to-many relation, here an investigation with its audit entries o
     bucket      a document for up to `BUCKET_ITEMS` items of an investigation
     embed       all items in one document of the investigation
 
-The rule of the recommendation (`recommend`): a shape is out if its largest document, grown by `GROWTH` times, would
-exceed MongoDB's 16 MB. Each remaining shape has a cost: the geometric mean, over the questions and the size, of its
-figure over the best figure of any remaining shape. The lowest cost wins; a shape within `MARGIN` of the lowest that
-is simpler (earlier in the list above) wins over it.
+The rule of the recommendation (`recommend`): the document of the shape `embed` grows with its investigation, so that
+shape is out if its largest document, grown `GROWTH` times, would exceed MongoDB's 16 MB; documents of the other shapes
+do not grow. Each remaining shape has a cost: the geometric mean of its size, the size of its indexes, its load time
+and the latency of each question, each over the best of the remaining shapes. The lowest cost wins; a shape within
+`MARGIN` of the lowest that is simpler (earlier in the list above) wins over it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Answer: TypeAlias = list[Any]
 
 BUCKET_ITEMS = 100
 GROWTH = 100
-"""How often larger than the largest of today a document may become: the sample has small cases."""
+"""How often larger than the largest of today an investigation may become: the sample has small cases."""
 MARGIN = 0.10
 _BATCH = 1_000
 _COMPARED = 5  # owners for which the shapes' answers are compared
@@ -168,30 +169,50 @@ def shaped(family: Family, shape: Shape, items: Iterable[Json]) -> list[Json]:
 
 
 def recommend(figures: Sequence[ShapeFigures]) -> Recommendation:
-    """The shape that the rule at the top of this module chooses for one family."""
+    """The shape that the rule at the top of this module chooses for one family.
+
+    Raises:
+        ValueError: no shape is left, which the stored documents themselves rule out.
+    """
     family = figures[0].family
-    limit = MAX_DOCUMENT_BYTES / GROWTH
-    kept = [one for one in figures if one.bytes_largest <= limit]
+    kept = [one for one in figures if _grown(one) <= MAX_DOCUMENT_BYTES]
     reasons = [
-        f"{one.shape} is out: its largest document has {one.bytes_largest:,} bytes, the limit of growth is "
-        f"{limit:,.0f}."
+        f"{one.shape} is out: its largest document of {one.bytes_largest:,} bytes could become {_grown(one):,}, more "
+        f"than the {MAX_DOCUMENT_BYTES:,} of a document."
         for one in figures
         if one not in kept
     ]
+    if not kept:
+        raise ValueError(f"{family}: no shape holds the items. {' '.join(reasons)}")
+    measured = {one.shape: _costs(one, kept) for one in kept}
+    best = {name: min(costs[name] for costs in measured.values()) for name in measured[kept[0].shape]}
     costs: dict[Shape, float | None] = {one.shape: None for one in figures}
-    for one in kept:
-        ratios = [one.bytes_total / min(other.bytes_total for other in kept)]
-        for name, median in one.medians_ms.items():
-            ratios.append(median / min(other.medians_ms[name] for other in kept))
-        costs[one.shape] = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+    for shape, own in measured.items():
+        ratios = [own[name] / best[name] for name in best]
+        costs[shape] = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
     known = {shape: cost for shape, cost in costs.items() if cost is not None}
     lowest = min(known.values())
     chosen = next(shape for shape in Shape if known.get(shape, math.inf) <= lowest * (1 + MARGIN))
     said = ", ".join(f"{shape} {cost:.2f}" for shape, cost in known.items())
-    reasons.append(f"Cost over the best of each figure: {said}.")
+    reasons.append(f"Cost over the best of each figure ({', '.join(best)}): {said}.")
     if known[chosen] > lowest:
         reasons.append(f"{chosen} is within {MARGIN:.0%} of the lowest and simpler.")
     return Recommendation(family, chosen, costs, tuple(reasons))
+
+
+def _grown(one: ShapeFigures) -> int:
+    return one.bytes_largest * (GROWTH if one.shape is Shape.EMBED else 1)
+
+
+def _costs(one: ShapeFigures, compared: Sequence[ShapeFigures]) -> dict[str, float]:
+    """What a shape costs, the less the better; indexes by their keys where a server does not tell their size."""
+    told = all(other.index_bytes for other in compared)
+    return {
+        "size": one.bytes_total,
+        "index size": one.index_bytes if told and one.index_bytes else one.index_keys,
+        "load time": 1 / one.items_per_second,
+        **one.medians_ms,
+    }
 
 
 def figures_frame(figures: Sequence[ShapeFigures]) -> pd.DataFrame:

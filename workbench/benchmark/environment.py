@@ -1,15 +1,20 @@
-"""What the figures depend on: machine, versions, data, indexes, settings. No names of hosts, no secrets."""
+"""What the figures depend on: machine, versions, data and indexes with sizes, durability, settings.
+
+No names of hosts, no secrets. What a server does not tell, for want of a privilege or of the command, is None.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import psutil
 import psycopg
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from workbench.models import COLLECTIONS
 from workbench.settings import Settings
@@ -22,6 +27,10 @@ _SETTINGS = (
     "runs_granularity",
 )  # fmt: skip
 """The settings that move figures. An explicit list, so that a new secret cannot slip in."""
+_SOURCE_SETTINGS = (
+    "fsync", "synchronous_commit", "full_page_writes", "wal_level", "wal_sync_method", "commit_delay",
+    "synchronous_standby_names", "shared_buffers", "effective_cache_size", "work_mem", "jit",
+)  # fmt: skip
 
 
 def describe_environment(connection: psycopg.Connection[Any], database: Database[Json], settings: Settings) -> Json:
@@ -29,6 +38,8 @@ def describe_environment(connection: psycopg.Connection[Any], database: Database
     return {
         "machine": {
             "cores": os.cpu_count(),
+            "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "processor": _processor(),
             "memory_bytes": psutil.virtual_memory().total,
             "architecture": platform.machine(),
             "system": platform.system(),
@@ -43,6 +54,16 @@ def describe_environment(connection: psycopg.Connection[Any], database: Database
         "rows": {spec.source_table: _estimated_rows(connection, spec.source_table) for spec in COLLECTIONS.values()},
         "documents": {name: database[name].estimated_document_count() for name in COLLECTIONS},
         "indexes": {name: sorted(database[name].index_information()) for name in COLLECTIONS},
+        "sizes": {
+            "postgresql": {
+                spec.source_table: _source_sizes(connection, spec.source_table) for spec in COLLECTIONS.values()
+            },
+            "mongodb": {name: _target_sizes(database, name) for name in COLLECTIONS},
+        },
+        "durability": {
+            "postgresql": {name: _one(connection, f"SHOW {name}") for name in _SOURCE_SETTINGS},
+            "mongodb": _target_durability(database),
+        },
         "settings": {name: str(getattr(settings, name)) for name in _SETTINGS},
     }
 
@@ -58,6 +79,59 @@ def mongodb_product(database: Database[Json]) -> str:
 def is_emulator(product: str) -> bool:
     """Whether figures of this product say nothing about a real MongoDB."""
     return product.startswith("SecantusDB")
+
+
+def _source_sizes(connection: psycopg.Connection[Any], table: str) -> Json:
+    total = connection.execute("SELECT pg_table_size(to_regclass(%s))", [table]).fetchall()[0][0]
+    indexes = connection.execute(
+        "SELECT indexrelid::regclass::text, pg_relation_size(indexrelid) FROM pg_index "
+        "WHERE indrelid = to_regclass(%s) ORDER BY 1",
+        [table],
+    ).fetchall()
+    return {"bytes": total, "index_bytes": {name: int(size) for name, size in indexes}}
+
+
+def _target_sizes(database: Database[Json], name: str) -> Json:
+    stats = _told(database, {"collStats": name}) or {}
+    return {
+        "bytes": stats.get("size"),
+        "storage_bytes": stats.get("storageSize"),
+        "index_bytes": dict(sorted(stats.get("indexSizes", {}).items())),
+    }
+
+
+def _target_durability(database: Database[Json]) -> Json:
+    """What a write waits for: the concern of our client and of the server, and whether the journal is in it."""
+    admin = database.client.admin
+    defaults = _told(admin, {"getDefaultRWConcern": 1}) or {}
+    replica_set = (_told(admin, {"replSetGetConfig": 1}) or {}).get("config", {})
+    engine = (_told(admin, {"serverStatus": 1}) or {}).get("storageEngine", {})
+    return {
+        "write_concern": dict(database.write_concern.document),
+        "default_write_concern": defaults.get("defaultWriteConcern"),
+        "majority_waits_for_journal": replica_set.get("writeConcernMajorityJournalDefault"),
+        "members": len(replica_set["members"]) if "members" in replica_set else None,
+        "storage_engine": engine.get("name"),
+        "persistent": engine.get("persistent"),
+    }
+
+
+def _told(database: Database[Json], command: Json) -> Json | None:
+    try:
+        return database.command(command)
+    except OperationFailure:
+        return None
+
+
+def _processor() -> str:
+    """The model of the processor, where the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def _one(connection: psycopg.Connection[Any], query: str) -> str:

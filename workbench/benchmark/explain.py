@@ -16,9 +16,10 @@ from workbench.benchmark.workloads.base import Aggregate, Find, Kind, Merge, Ope
 Json: TypeAlias = dict[str, Any]
 
 WASTEFUL_RATIO = 10
-"""Documents examined for each returned one from which a better index pays."""
+"""Documents examined for each that matches from which a better index pays."""
 FEW_DOCUMENTS = 100
 """Below so many, no plan is worth advice."""
+_READING = {"FETCH", "COLLSCAN", "IXSCAN", "EXPRESS_IXSCAN", "IDHACK", "CLUSTERED_IXSCAN"}
 _RANGES = {"$gt", "$gte", "$lt", "$lte", "$ne", "$nin", "$regex", "$exists"}
 
 
@@ -135,6 +136,7 @@ def _explain(read: Find | Aggregate, session: TargetSession) -> TargetPlan:
     stages = tuple(str(stage) for stage in _find_all(plans[0], "stage"))
     patterns = list(_find_all(plans[0], "keyPattern"))
     returned = int(stats.get("nReturned", 0))
+    matched = list(_matched(answer))
     limit = read.limit if isinstance(read, Find) else 0
     examined = int(stats.get("totalDocsExamined", 0))
     return TargetPlan(
@@ -144,8 +146,29 @@ def _explain(read: Find | Aggregate, session: TargetSession) -> TargetPlan:
         returned=min(returned, limit) if limit else returned,
         keys_examined=int(stats.get("totalKeysExamined", 0)),
         documents_examined=examined,
-        advice=tuple(_target_advice(stages, patterns, conditions, sort, examined, returned, limit)),
+        advice=tuple(_target_advice(stages, patterns, conditions, sort, examined, sum(matched) if matched else None)),
     )
+
+
+def _matched(value: Any) -> Iterator[int]:
+    """Documents that the outermost stages that read found to match, before any are sorted, cut off or grouped.
+
+    What a command returns says less: a group of thousands is one document, and of thousands sorted ten are returned.
+    """
+    if isinstance(value, Mapping):
+        if str(value.get("stage")) in _READING and "nReturned" in value:
+            yield int(value["nReturned"])
+            return
+        for key in ("executionStats", "executionStages", "inputStage", "inputStages", "shards", "stages", "$cursor"):
+            if key in value:
+                parts = value[key]
+                named = key == "shards" and isinstance(parts, Mapping)
+                yield from _matched(list(parts.values()) if named else parts)
+                if key == "executionStats":
+                    return  # some servers repeat it in `stages`
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _matched(item)
 
 
 def _target_advice(
@@ -154,36 +177,49 @@ def _target_advice(
     conditions: Mapping[str, Any],
     sort: Sequence[tuple[str, int]],
     examined: int,
-    returned: int,
-    limit: int,
+    matched: int | None,
 ) -> Iterator[str]:
-    wanted = ", ".join(f"{path} {direction}" for path, direction in suggested_index(conditions, sort))
-    if "COLLSCAN" in stages and examined >= FEW_DOCUMENTS:
+    """Advice on a plan that examined so many documents; `matched` of them fit the filter, None if that is not known."""
+    if examined < FEW_DOCUMENTS:
+        return
+    index = suggested_index(conditions, sort)
+    wanted = ", ".join(f"{path} {direction}" for path, direction in index)
+    if "COLLSCAN" in stages:
         yield f"scans the collection ({examined:,} documents): create an index on ({wanted})"
         return
-    served = bool(sort) and any(_gives_order(pattern, conditions, sort) for pattern in patterns)
-    if "SORT" in stages and not served and examined >= FEW_DOCUMENTS:
+    if any(tuple(pattern.items())[: len(index)] == index for pattern in patterns):
+        if "SORT" in stages:
+            yield f"the index has this order, but the server sorts {examined:,} documents all the same"
+        return
+    if "SORT" in stages:
+        if any(_gives_order(pattern, conditions, sort) for pattern in patterns):
+            yield f"the index has this order, but the server sorts {examined:,} documents all the same"
+            return
         yield f"sorts {examined:,} documents in memory: an index on ({wanted}) gives them in order"
-    if "SORT" in stages and served and examined >= FEW_DOCUMENTS:
-        yield f"the index has this order, but the server sorts {examined:,} documents all the same"
-    kept = min(returned, limit) if limit else returned
-    if not ("SORT" in stages and served) and examined >= FEW_DOCUMENTS and examined > WASTEFUL_RATIO * max(kept, 1):
-        yield f"examines {examined:,} documents for {kept:,}: create an index on ({wanted})"
+    if matched is not None and examined > WASTEFUL_RATIO * max(matched, 1):
+        yield f"examines {examined:,} documents, of which {matched:,} match: create an index on ({wanted})"
 
 
 def _gives_order(pattern: Mapping[str, Any], conditions: Mapping[str, Any], sort: Sequence[tuple[str, int]]) -> bool:
     """Whether an index has the sort's keys after those that the filter holds equal."""
     equal = {path for path, value in conditions.items() if not isinstance(value, Mapping)}
+    if not sort:
+        return False
     rest = [path for path in pattern if path not in equal]
     return rest[: len(sort)] == [path for path, _ in sort]
 
 
 def _source_advice(node: Mapping[str, Any]) -> Iterator[str]:
-    removed = int(node.get("Rows Removed by Filter", 0)) * int(node.get("Actual Loops", 1))
-    if node["Node Type"] == "Seq Scan" and node.get("Filter") and removed >= FEW_DOCUMENTS:
-        yield f"scans {node['Relation Name']} and removes {removed:,} rows by {node['Filter']}: an index may help"
-    elif node.get("Filter") and removed > WASTEFUL_RATIO * max(float(node["Actual Rows"]), 1) >= FEW_DOCUMENTS:
-        yield f"{node['Node Type']} removes {removed:,} rows by {node['Filter']}: add those columns to its index"
+    loops = int(node.get("Actual Loops", 1))
+    removed = int(node.get("Rows Removed by Filter", 0)) * loops
+    kept = float(node["Actual Rows"]) * loops
+    wasteful = removed >= FEW_DOCUMENTS and removed > WASTEFUL_RATIO * max(kept, 1)
+    if node.get("Filter") and wasteful:
+        if node["Node Type"] == "Seq Scan":
+            rows = f"removes {removed:,} rows by {node['Filter']} and keeps {kept:,.0f}"
+            yield f"scans {node['Relation Name']}, {rows}: an index may help"
+        else:
+            yield f"{node['Node Type']} removes {removed:,} rows by {node['Filter']}: add those columns to its index"
     if node.get("Sort Space Type") == "Disk":
         yield f"sorts on disk ({node['Sort Space Used']:,} kB): an index in this order, or more work_mem"
 

@@ -60,7 +60,7 @@ def read_runs(reports_dir: Path) -> list[BenchmarkRun]:
 
 
 def last_comparable(run: BenchmarkRun, earlier: Sequence[BenchmarkRun]) -> BenchmarkRun | None:
-    """The newest earlier run with the same machine, server products and data, or None: others measure other things."""
+    """The newest earlier run on the same machine, servers and data, or None: others measure other things."""
     same = [r for r in earlier if r.started_at < run.started_at and _conditions(r) == _conditions(run)]
     return max(same, key=lambda r: r.started_at, default=None)
 
@@ -131,4 +131,4 @@ def changes_frame(changes: Sequence[Change]) -> pd.DataFrame:
 
 def _conditions(run: BenchmarkRun) -> Json:
     environment = run.environment
-    return {name: environment[name] for name in ("machine", "versions", "documents", "settings")}
+    return {name: environment[name] for name in ("machine", "versions", "documents", "durability", "settings")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -25,7 +25,7 @@ from workbench.models import COLLECTIONS
 
 Json: TypeAlias = dict[str, Any]
 FOLDER = "benchmarks"
-FORMAT = 2
+FORMAT = 3
 
 
 class Outcome(StrEnum):
@@ -177,6 +177,42 @@ class BenchmarkRun:
             )
         return pd.DataFrame(rows)
 
+    def environment_frame(self) -> pd.DataFrame:
+        """What the figures depend on, a row each; both databases beside each other where they have it."""
+        known, sizes = self.environment, self.environment["sizes"]
+        source, target = (known["durability"][side] for side in ("postgresql", "mongodb"))
+        totals = {
+            side: (
+                sum(one["bytes"] or 0 for one in of.values()) / 1e6,
+                sum(sum(one["index_bytes"].values()) for one in of.values()) / 1e6,
+            )
+            for side, of in sizes.items()
+        }
+        machine = known["machine"]
+        rows = [
+            ("server", known["versions"]["postgresql"], known["versions"]["mongodb"]),
+            ("rows or documents", f"{sum(known['rows'].values()):,}", f"{sum(known['documents'].values()):,}"),
+            ("data, MB", *(f"{totals[side][0]:,.1f}" for side in ("postgresql", "mongodb"))),
+            ("indexes, MB", *(f"{totals[side][1]:,.1f}" for side in ("postgresql", "mongodb"))),
+            ("durability", _named(source, ("fsync", "synchronous_commit", "full_page_writes")), _named(target, target)),
+            ("memory of the server", _named(source, ("shared_buffers", "work_mem")), "–"),
+            ("client", f"psycopg {known['versions']['psycopg']}", f"pymongo {known['versions']['pymongo']}"),
+            ("machine of the client", f"{machine['processor']}, {machine['usable_cores']} of {machine['cores']} cores, "
+             f"{machine['memory_bytes'] / 2**30:.1f} GiB, {machine['system']} {machine['architecture']}", ""),
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["what", str(Side.POSTGRESQL), str(Side.MONGODB)])
+
+    def indexes_frame(self) -> pd.DataFrame:
+        """A row for each index of both databases, with its size."""
+        return pd.DataFrame(
+            [
+                {"database": str(side), "of": name, "index": index, "kB": size / 1e3}
+                for side, key in ((Side.POSTGRESQL, "postgresql"), (Side.MONGODB, "mongodb"))
+                for name, one in self.environment["sizes"][key].items()
+                for index, size in one["index_bytes"].items()
+            ]
+        )
+
     def load_frame(self) -> pd.DataFrame:
         """A row for each level of load."""
         return pd.DataFrame([_load_row(load) for load in self.loads])
@@ -305,6 +341,10 @@ def _judge(name: str, facts: Mapping[str, Any], measured: Measurement, wrong: Ch
         outcome = Outcome.NOT_DECIDED
         reason = f"{len(measured.warm_ms)} samples, a P99 needs {minimum_samples(TARGET_QUANTILE)}"
     return Judgement(name, facts["kind"], target, quantile, value, outcome, reason)
+
+
+def _named(values: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {'not told' if values[name] is None else values[name]}" for name in names)
 
 
 def _median(measurement: Measurement) -> float | None:

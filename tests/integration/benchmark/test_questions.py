@@ -129,7 +129,7 @@ def test_a_scan_is_answered_by_an_index_to_create(prepared: tuple[SourceSession,
     )
     pair = compare_plans(scan, {"risk": -1.0, "at": draws.latest("audit")}, source, target)
     assert pair.source is not None
-    assert "scans transaction_scores and removes" in pair.source.advice[0]
+    assert "scans transaction_scores, removes" in pair.source.advice[0]
     (plan,) = pair.target
     assert plan.scans_collection
     assert plan.advice[0].endswith("create an index on (created_at 1, risk_score 1)")

@@ -190,6 +190,11 @@ def test_the_environment_holds_what_figures_depend_on_and_no_secret(migrated: Se
     assert set(environment["documents"]) == set(COLLECTIONS)
     assert all(environment["documents"].values())
     assert "tenant_id_1_type_1_updated_at_-1__id_-1" in environment["indexes"]["detectors"]
+    assert environment["durability"]["postgresql"]["synchronous_commit"] in ("on", "off", "local")
+    assert environment["durability"]["mongodb"]["write_concern"] == {"w": "majority"}
+    sizes = environment["sizes"]
+    assert sizes["postgresql"]["detectors"]["index_bytes"]["detectors_pkey"] > 0
+    assert sizes["mongodb"]["detectors"]["index_bytes"]["tenant_id_1_type_1_updated_at_-1__id_-1"] > 0
     text = json.dumps(run.as_dict(), default=str)
     assert not any(secret in text for secret in migrated.secrets())
     assert os.uname().nodename not in text

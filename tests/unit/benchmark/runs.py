@@ -24,14 +24,28 @@ def measured(side: Side, milliseconds: float, *, samples: int = 500, **changes: 
 def a_run(source: Measurement, target: Measurement, **changes: Any) -> BenchmarkRun:
     """A run of one workload."""
     environment = {
-        "machine": {"cores": 2},
-        "versions": {"postgresql": "18.4", "mongodb": "MongoDB 8.0.17"},
+        "machine": {
+            "cores": 2, "usable_cores": 2, "processor": "x", "memory_bytes": 2**33, "system": "Linux",
+            "architecture": "x86_64",
+        },
+        "versions": {"postgresql": "18.4", "mongodb": "MongoDB 8.0.17", "psycopg": "3", "pymongo": "4"},
+        "sizes": {
+            "postgresql": {"detectors": {"bytes": 8192, "index_bytes": {"detectors_pkey": 16384}}},
+            "mongodb": {"detectors": {"bytes": None, "index_bytes": {}}},
+        },
+        "durability": {
+            "postgresql": {
+                "fsync": "on", "synchronous_commit": "off", "full_page_writes": "on", "shared_buffers": "128MB",
+                "work_mem": "4MB",
+            },
+            "mongodb": {"write_concern": {"w": "majority"}, "storage_engine": None},
+        },
         "rows": {spec.source_table: 10 for spec in COLLECTIONS.values()},
         "documents": dict.fromkeys(COLLECTIONS, 10),
         "quarantined": {},
         "indexes": {},
         "settings": {},
-    }
+    }  # fmt: skip
     run = BenchmarkRun(
         started_at="2026-11-24T10:00:00+00:00",
         mode="quick",

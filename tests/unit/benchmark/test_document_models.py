@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ from workbench.benchmark.shapes import AUDIT, asked_owners
 from workbench.models.fields import MAX_DOCUMENT_BYTES, utc_now
 
 
-def figures(shape: Shape, *, size: int = 1_000, ms: float = 1.0, largest: int = 1_000) -> ShapeFigures:
-    return ShapeFigures("audit", shape, 10, 10, size, 100, largest, 30, None, 1_000, {"one": ms, "two": ms}, {})
+def figures(shape: Shape, *, ms: float = 1.0, largest: int = 1_000, **changes: Any) -> ShapeFigures:
+    one = ShapeFigures("audit", shape, 10, 10, 1_000, 100, largest, 30, 300, 1_000, {"one": ms, "two": ms}, {})
+    return replace(one, **changes)
 
 
 def items(count: int) -> list[dict[str, Any]]:
@@ -55,20 +57,41 @@ def test_the_lowest_cost_wins() -> None:
     found = recommend([figures(Shape.REFERENCE, ms=4), figures(Shape.BUCKET, ms=2), figures(Shape.EMBED, ms=1)])
     assert found.shape is Shape.EMBED
     assert found.costs[Shape.EMBED] == pytest.approx(1)
-    assert found.costs[Shape.REFERENCE] == pytest.approx(4 ** (2 / 3))
+    assert found.costs[Shape.REFERENCE] == pytest.approx(4 ** (2 / 5))
 
 
 def test_a_simpler_shape_within_the_margin_wins() -> None:
-    near = (1 + MARGIN * 0.9) ** 1.5
+    near = (1 + MARGIN * 0.9) ** 2.5
     found = recommend([figures(Shape.REFERENCE, ms=near), figures(Shape.EMBED, ms=1)])
     assert found.shape is Shape.REFERENCE
     assert "within 10% of the lowest and simpler" in str(found)
     assert recommend([figures(Shape.REFERENCE, ms=near * 1.1), figures(Shape.EMBED)]).shape is Shape.EMBED
 
 
-def test_a_shape_that_may_outgrow_a_document_is_out_however_fast() -> None:
+def test_the_sizes_of_indexes_and_the_load_rate_count() -> None:
+    small = [figures(Shape.REFERENCE, index_bytes=3_000), figures(Shape.BUCKET)]
+    assert recommend(small).shape is Shape.BUCKET
+    unknown = [figures(Shape.REFERENCE, index_bytes=None), figures(Shape.BUCKET, index_keys=3)]
+    assert recommend(unknown).shape is Shape.BUCKET
+    slow = [figures(Shape.REFERENCE, items_per_second=100.0), figures(Shape.BUCKET)]
+    found = recommend(slow)
+    assert found.shape is Shape.BUCKET
+    assert found.costs[Shape.REFERENCE] == pytest.approx(10 ** (1 / 5))
+    assert "(size, index size, load time, one, two)" in str(found)
+
+
+def test_a_shape_whose_document_grows_with_its_case_is_out_however_fast() -> None:
     huge = MAX_DOCUMENT_BYTES // GROWTH + 1
     found = recommend([figures(Shape.REFERENCE, ms=50), figures(Shape.EMBED, largest=huge)])
     assert found.shape is Shape.REFERENCE
     assert found.costs[Shape.EMBED] is None
     assert "embed is out" in str(found)
+
+
+def test_large_documents_that_do_not_grow_stay() -> None:
+    large = MAX_DOCUMENT_BYTES // 2
+    found = recommend([figures(shape, largest=large) for shape in Shape])
+    assert found.shape is Shape.REFERENCE
+    assert found.costs[Shape.BUCKET] == pytest.approx(1)
+    with pytest.raises(ValueError, match="no shape holds the items"):
+        recommend([figures(shape, largest=MAX_DOCUMENT_BYTES + 1) for shape in Shape])

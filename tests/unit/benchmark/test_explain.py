@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from workbench.benchmark.explain import _source_advice, _target_advice, suggested_index
+from workbench.benchmark.explain import _matched, _source_advice, _target_advice, suggested_index
 
 CONDITIONS = {"tenant_id": "t", "created_at": {"$gte": 1}, "status": "new"}
 SORT = (("score", -1), ("_id", -1))
 
 
 def advice(
-    stages: tuple[str, ...], *, pattern: dict[str, int] | None = None, examined: int, returned: int
+    stages: tuple[str, ...], *, pattern: dict[str, int] | None = None, examined: int, matched: int | None
 ) -> list[str]:
-    return list(_target_advice(stages, [pattern] if pattern else [], CONDITIONS, SORT, examined, returned, 10))
+    return list(_target_advice(stages, [pattern] if pattern else [], CONDITIONS, SORT, examined, matched))
 
 
 def test_an_index_has_equality_then_sort_then_range() -> None:
@@ -25,7 +25,7 @@ def test_an_index_has_equality_then_sort_then_range() -> None:
 
 
 def test_a_collection_scan_is_answered_by_the_index_to_create() -> None:
-    (text,) = advice(("SORT", "COLLSCAN"), examined=5_000, returned=10)
+    (text,) = advice(("SORT", "COLLSCAN"), examined=5_000, matched=10)
     assert text == (
         "scans the collection (5,000 documents): create an index on "
         "(tenant_id 1, status 1, score -1, _id -1, created_at 1)"
@@ -33,21 +33,41 @@ def test_a_collection_scan_is_answered_by_the_index_to_create() -> None:
 
 
 def test_a_sort_in_memory_is_told_from_one_that_an_index_could_save() -> None:
-    found = advice(("SORT", "FETCH", "IXSCAN"), pattern={"tenant_id": 1, "status": 1}, examined=500, returned=100)
+    found = advice(("SORT", "FETCH", "IXSCAN"), pattern={"tenant_id": 1, "status": 1}, examined=500, matched=100)
     assert found[0].startswith("sorts 500 documents in memory")
     pattern = {"tenant_id": 1, "status": 1, "score": -1, "_id": -1}
-    (told,) = advice(("SORT", "FETCH", "IXSCAN"), pattern=pattern, examined=500, returned=10)
+    (told,) = advice(("SORT", "FETCH", "IXSCAN"), pattern=pattern, examined=500, matched=10)
     assert told == "the index has this order, but the server sorts 500 documents all the same"
 
 
-def test_many_documents_for_few_are_wasteful() -> None:
-    (text,) = advice(("LIMIT", "FETCH", "IXSCAN"), pattern={"tenant_id": 1}, examined=2_000, returned=10)
-    assert text.startswith("examines 2,000 documents for 10: create an index on")
+@pytest.mark.parametrize("matched", [0, 3, 150])
+def test_many_documents_for_few_are_wasteful_however_few(matched: int) -> None:
+    (text,) = advice(("LIMIT", "FETCH", "IXSCAN"), pattern={"tenant_id": 1}, examined=2_000, matched=matched)
+    assert text.startswith(f"examines 2,000 documents, of which {matched} match: create an index on")
+
+
+def test_an_index_that_is_there_is_not_advised() -> None:
+    pattern = {"tenant_id": 1, "status": 1, "score": -1, "_id": -1, "created_at": 1}
+    assert advice(("LIMIT", "FETCH", "IXSCAN"), pattern=pattern, examined=2_000, matched=1) == []
+
+
+def test_what_matches_is_counted_before_it_is_grouped() -> None:
+    fetch = {"stage": "FETCH", "nReturned": 900, "inputStage": {"stage": "IXSCAN", "nReturned": 950}}
+    stats = {"nReturned": 1, "executionStages": {"stage": "GROUP", "nReturned": 1, "inputStage": fetch}}
+    assert list(_matched({"executionStats": stats})) == [900]
+    shards = {
+        "executionStats": {"executionStages": {"stage": "SHARD_MERGE", "shards": [{"executionStages": fetch}] * 2}}
+    }
+    assert list(_matched(shards)) == [900, 900]
+    assert list(
+        _matched({"stages": [{"$cursor": {"executionStats": {"executionStages": fetch}}}, {"$group": {}}]})
+    ) == [900]
+    assert advice(("FETCH", "IXSCAN"), pattern={"tenant_id": 1}, examined=2_000, matched=None) == []
 
 
 @pytest.mark.parametrize(("stages", "examined"), [(("COLLSCAN",), 99), (("FETCH", "IXSCAN"), 90)])
 def test_few_documents_are_worth_no_advice(stages: tuple[str, ...], examined: int) -> None:
-    assert advice(stages, examined=examined, returned=1) == []
+    assert advice(stages, examined=examined, matched=1) == []
 
 
 @pytest.mark.parametrize(
@@ -55,7 +75,11 @@ def test_few_documents_are_worth_no_advice(stages: tuple[str, ...], examined: in
     [
         (
             {"Node Type": "Seq Scan", "Relation Name": "t", "Filter": "(a = 1)", "Rows Removed by Filter": 900},
-            "scans t and removes 900 rows by (a = 1)",
+            "scans t, removes 900 rows by (a = 1) and keeps 1: an index may help",
+        ),
+        (
+            {"Node Type": "Index Scan", "Filter": "(b = 1)", "Rows Removed by Filter": 900, "Actual Rows": 0},
+            "Index Scan removes 900 rows by (b = 1)",
         ),
         (
             {"Node Type": "Index Scan", "Filter": "(b = 1)", "Rows Removed by Filter": 9_000, "Actual Rows": 200},

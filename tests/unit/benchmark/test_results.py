@@ -122,6 +122,16 @@ def test_the_tables_say_what_was_measured() -> None:
     assert loads.errors.tolist() == [1, 0]
 
 
+def test_the_environment_tells_what_a_write_waits_for() -> None:
+    run = a_run(SOURCE, TARGET)
+    rows = {row["what"]: row for row in run.environment_frame().to_dict("records")}
+    assert "synchronous_commit off" in rows["durability"]["PostgreSQL"]
+    assert rows["durability"]["MongoDB"] == "write_concern {'w': 'majority'}, storage_engine not told"
+    assert run.indexes_frame().to_dict("records") == [
+        {"database": "PostgreSQL", "of": "detectors", "index": "detectors_pkey", "kB": 16.384}
+    ]
+
+
 def test_collections_with_too_few_documents_are_named() -> None:
     run = a_run(SOURCE, TARGET)
     assert run.incomplete() == {}
