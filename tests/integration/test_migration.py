@@ -21,10 +21,12 @@ from workbench.migration.content import Content, content
 from workbench.migration.drill import environment
 from workbench.migration.executors import this_process
 from workbench.migration.ledger import Counts, Ledger, State
+from workbench.migration.partition import Partition
 from workbench.migration.pipeline import migrate
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress
 from workbench.migration.tables import TABLES
+from workbench.models import COLLECTIONS
 from workbench.settings import Settings, TenancyRule
 
 FEW = ("investigation_states", "investigation_audit_log", "transaction_scores")
@@ -295,7 +297,9 @@ def test_a_bad_row_that_moves_to_another_partition_stays_one_entry(small_setting
 SCRIPT = """
 import sys
 from workbench.migration.executors import local_processes, this_process
+from workbench.migration.partition import Partition
 from workbench.migration.pipeline import migrate
+from workbench.models import COLLECTIONS
 from workbench.settings import load_settings
 result = migrate(load_settings(), tables=sys.argv[2].split(","), executor=globals()[sys.argv[1]])
 sys.exit(0 if result.complete else 1)
@@ -346,23 +350,45 @@ def test_killed_at_a_point_and_resumed_the_content_is_the_same(
     require_same(small_settings, undisturbed, result)
 
 
-def test_workers_that_die_again_and_again_end_the_run_and_the_same_command_resumes(
+def test_a_partition_that_kills_its_worker_fails_alone_and_the_same_command_resumes(
     small_settings: Settings, undisturbed: dict[str, Content]
 ) -> None:
-    process = start(small_settings, "local_processes", **{faults.VARIABLE: "migration.loaded"})
+    killer = "investigation_audit_log/000001"
+    process = start(small_settings, "local_processes", **{faults.VARIABLE: f"migration.of.{killer}"})
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert b"MigrationError: Worker processes died 5 times" in said
+    assert process.returncode == 1, said
     with target(small_settings) as database:
-        last = Ledger(database).last_run()
+        ledger = Ledger(database)
+        last = ledger.last_run()
         assert last is not None
         assert last["state"] == "failed"
+        assert {item["_id"] for item in ledger.partitions.find({"state": {"$ne": "done"}})} == {killer}
+        failed = ledger.get(Partition("investigation_audit_log", 1, None, None))
+        assert failed["state"] == "failed"
+        assert "Its worker process died 3 times" in failed["error"]
+        states = [line["state"] for line in failed["history"]]
+        assert states == ["interrupted", "interrupted", "failed"], "retries are visible"
+        assert "tenant_id" in str(database.transaction_scores.index_information()), "the others' indexes are built"
     result = run(small_settings, tables=FEW)
     require_same(small_settings, undisturbed, result)
+
+
+def test_an_index_that_the_server_refuses_stops_no_other(small_settings: Settings) -> None:
+    tables = ("investigation_templates", "composio_connections", "detectors")
+    run(small_settings, tables=tables)
     with target(small_settings) as database:
-        first = Ledger(database).partitions.find_one({"_id": "investigation_states/000000"})
-    assert first is not None
-    assert [line["state"] for line in first["history"]].count("interrupted") == 5, "retries are visible"
+        (index,) = [item for item in COLLECTIONS["templates"].indexes if not item.unique][:1]
+        database.templates.drop_index(index.name)
+        database.templates.create_index(
+            list(index.keys), name=index.name, unique=False, partialFilterExpression={"a": 1}
+        )
+        database.detectors.drop_indexes()
+    result = run(small_settings, tables=tables)
+    assert [name for name, table in result.tables.items() if not table.complete] == ["investigation_templates"]
+    assert f"index {index.name}" in result.tables["investigation_templates"].errors[0]
+    with target(small_settings) as database:
+        found = database.detectors.index_information()
+    assert {item.name for item in COLLECTIONS["detectors"].indexes} <= set(found)
 
 
 def test_interrupted_by_ctrl_c_it_resumes(small_settings: Settings, undisturbed: dict[str, Content]) -> None:

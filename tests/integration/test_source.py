@@ -12,7 +12,7 @@ from tests.rows import differences
 from workbench import connections, sample
 from workbench.errors import LossError
 from workbench.migration import extract
-from workbench.migration.loss import loss_budget
+from workbench.migration.loss import loss_budget, scan_each
 from workbench.migration.partition import Partition, plan_partitions
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.tables import TABLES
@@ -193,3 +193,14 @@ def test_a_column_without_a_rule_is_refused(small_settings: Settings, change: st
         connection.execute(sql.SQL("ALTER TABLE detectors {}").format(sql.SQL(change)))  # type: ignore[arg-type]
         with pytest.raises(LossError, match=message):
             loss_budget(connection, small_settings, [TABLES["detectors"]])
+        budget, refused = scan_each(connection, small_settings, [TABLES["detectors"], TABLES["composio_connections"]])
+    assert {loss.table for loss in budget} == {"composio_connections"}, "the other table is scanned all the same"
+    assert message in refused[0]
+
+
+def test_a_column_of_another_type_does_not_stop_the_scan_of_the_other_tables(small_settings: Settings) -> None:
+    with connections.open_source(small_settings) as connection:
+        connection.execute("ALTER TABLE composio_connections ALTER COLUMN expires_at TYPE text")
+        budget, refused = scan_each(connection, small_settings, [TABLES["composio_connections"], TABLES["detectors"]])
+    assert {loss.table for loss in budget} == {"detectors"}
+    assert refused[0].startswith("composio_connections: PostgreSQL: ")

@@ -59,19 +59,21 @@ def migrate(
 
 def _print_budget(settings: Settings, names: list[str] | None) -> None:
     from workbench import connections
-    from workbench.migration.loss import loss_budget
+    from workbench.migration.loss import scan_each
     from workbench.migration.tables import chosen_tables
 
     chosen = chosen_tables(names)
     connections.open_target(settings).close()  # before a long scan: can the target be reached at all?
     with connections.open_source(settings) as source:
-        budget = loss_budget(source, settings, chosen)
+        budget, refused = scan_each(source, settings, chosen)
+    for sentence in refused:  # the others are moved; the run tells it again as that table's error
+        typer.echo(f"Not scanned: {sentence}", err=True)
     typer.echo("Budget of loss: values that BSON holds only in part. Their rest is kept beside the document.")
     for loss in budget:
         if loss.kept_exact or loss.quarantined:
-            refused = f", {loss.quarantined:,} to quarantine" if loss.quarantined else ""
+            left = f", {loss.quarantined:,} to quarantine" if loss.quarantined else ""
             typer.echo(
-                f"  {f'{loss.table}.{loss.column}':<46}{loss.kept_exact:>12,} of {loss.rows:,} kept exactly{refused}"
+                f"  {f'{loss.table}.{loss.column}':<46}{loss.kept_exact:>12,} of {loss.rows:,} kept exactly{left}"
             )
 
 

@@ -60,6 +60,23 @@ def loss_budget(connection: psycopg.Connection[Any], settings: Settings, tables:
     return [loss for table in tables for loss in _scan(connection, settings, table)]
 
 
+def scan_each(
+    connection: psycopg.Connection[Any], settings: Settings, tables: Iterable[Table]
+) -> tuple[list[ColumnLoss], list[str]]:
+    """The same, and a sentence for each table that cannot be scanned; it does not keep the others from it."""
+    budget: list[ColumnLoss] = []
+    refused: list[str] = []
+    for table in tables:
+        try:
+            with connection.transaction():
+                budget += _scan(connection, settings, table)
+        except LossError as error:
+            refused.append(str(error))
+        except psycopg.ProgrammingError as error:  # a column of another type, a table that may not be read
+            refused.append(f"{table.name}: PostgreSQL: {error.diag.message_primary}.")
+    return budget, refused
+
+
 def budget_frame(budget: Sequence[ColumnLoss]) -> pd.DataFrame:
     """One row a column: table, column, rule, rows, kept_exact, quarantined."""
     import pandas as pd  # takes most of a second, which every driver of a migration would pay

@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import Executor
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -18,15 +18,16 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from workbench import connections, schema
-from workbench.errors import ConfigurationError, LossError, MigrationError, SourceUnavailable, WorkbenchError
+from workbench.errors import ConfigurationError, LossError, MigrationError, SourceUnavailable
 from workbench.migration import extract, fence, settlement
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
 from workbench.migration.loss import require_columns
 from workbench.migration.partition import Partition, plan_partitions
+from workbench.migration.pool import Pool
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress, TableResult
 from workbench.migration.tables import chosen_tables
@@ -86,16 +87,6 @@ def mapping_id(settings: Settings, table: Table) -> str:
     embedder = embedder_for(settings).name if table.collection.vector else ""
     facts = (_MAPPING_VERSION, table.columns, settings.tenancy_rule, settings.default_tenant, embedder)
     return blake2b(repr(facts).encode(), digest_size=8).hexdigest()
-
-
-def _result(future: Future[PartitionResult]) -> PartitionResult:
-    """What a worker returned. `run_partition` hardly raises: other errors mean that the executor lost the task."""
-    try:
-        return future.result()
-    except (WorkbenchError, BrokenExecutor):
-        raise
-    except Exception as error:
-        raise BrokenExecutor(f"{type(error).__name__}: {error}") from error
 
 
 class _Run:
@@ -167,16 +158,33 @@ class _Run:
         self.ledger.save_run(self.run_id, state=state.value, ended_at=ended_at, results=tables, **facts)
 
     def _finish_schema(self) -> None:
-        collections = [table.collection for table in self.tables]
-        plan = schema.plan(self.database, self.settings, phase=schema.Phase.PROVE, collections=collections)
-        steps = count(0)
-        schema.apply(
-            self.database,
-            plan,
-            on_step=lambda step: self.on_progress(Progress("schema", next(steps), len(plan.steps))),
-        )
-        if plan.steps:
-            self.on_progress(Progress("schema", len(plan.steps), len(plan.steps)))
+        """Indexes and validators of each collection; one that the server refuses stops no other."""
+        refused: dict[str, str] = {}
+        plans = {
+            table.name: schema.plan(
+                self.database, self.settings, phase=schema.Phase.PROVE, collections=[table.collection]
+            )
+            for table in self.tables
+        }
+        steps, total = count(0), sum(len(plan.steps) for plan in plans.values())
+        for name, plan in plans.items():
+            try:
+                schema.apply(
+                    self.database, plan, on_step=lambda _: self.on_progress(Progress("schema", next(steps), total))
+                )
+            except ConfigurationError as error:
+                refused[name] = str(error)
+            except OperationFailure as error:
+                if connections.is_transient(error):
+                    raise
+                refused[name] = str(connections.translate_target_error(error))
+        for name, problem in refused.items():
+            told = f"indexes and validator: {problem}"
+            if told not in self.results[name].errors:  # a restart of the target repeats all of this
+                self.results[name].errors.append(told)
+                self._note(told)
+        if total:
+            self.on_progress(Progress("schema", total, total))
 
     def _note(self, note: str) -> None:
         done = sum(table.counts.read for table in self.results.values())
@@ -250,47 +258,23 @@ class _Run:
 
     def _run_partitions(self, executor: ExecutorFactory, partitions: list[Partition], snapshot: str) -> bool:
         """Run all partitions; False if the snapshot was lost on the way."""
-        left = {partition.id: partition for partition in partitions}
-        cause = ""
-        for _ in range(_MAX_RESTARTS):
-            pool = executor(self.settings.model_copy(update={"workers": self.workers}))
-            try:
-                with pool:
-                    return self._drain(pool, left, snapshot)
-            except BrokenExecutor as error:
-                cause = str(error)
-                self._note(f"a worker died; {len(left)} partitions are left, starting new workers")
-        raise MigrationError(
-            f"Worker processes died {_MAX_RESTARTS} times, last with {len(left)} partitions left ({cause[:200]}).",
-            todo="Look for the out-of-memory killer in the system's log; lower WORKBENCH_BATCH_ROWS or WORKERS.",
-        )
-
-    def _drain(self, pool: Executor, left: dict[str, Partition], snapshot: str) -> bool:
-        running: dict[Future[PartitionResult], Partition] = {}
-        waiting = list(left.values())
+        waiting = list(partitions)
         rules = {table.name: self.ledger.rules(table.name) for table in self.tables}
         mappings = {table.name: mapping_id(self.settings, table) for table in self.tables}
-        try:
-            while waiting or running:
+        settings = self.settings.model_copy(update={"workers": self.workers})
+        with Pool(lambda: executor(settings), run_partition, width=2 * self.workers, on_death=self._note) as pool:
+            while waiting or pool.busy:
                 paused = set(self.ledger.control().get("paused") or ())
                 ready = [partition for partition in waiting if partition.table not in paused]
-                for partition in ready[: 2 * self.workers - len(running)]:
+                for partition in ready[: pool.room]:
                     waiting.remove(partition)
-                    job = self._job(partition, snapshot, mappings[partition.table], rules[partition.table])
-                    running[pool.submit(run_partition, job)] = partition
-                if not running:  # all that is left is paused
+                    pool.submit(self._job(partition, snapshot, mappings[partition.table], rules[partition.table]))
+                if not pool.busy:  # all that is left is paused
                     break
-                done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    partition = running.pop(future)
-                    result = _result(future)
+                for result in pool.ended(_POLL_SECONDS):
                     if result.snapshot_lost:
                         return False
-                    del left[partition.id]
                     self._account(result)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
         for partition in waiting:
             self.results[partition.table].paused = True
         return True
@@ -315,6 +299,13 @@ class _Run:
         table.retries += result.attempts - 1
         if result.error:
             table.errors.append(f"{result.partition.id}: {result.error}")
+            self._record_failure(result)
         else:
             table.done += 1
         self._note(table.errors[-1] if result.error else "")
+
+    def _record_failure(self, result: PartitionResult) -> None:
+        """A worker that died, or could not reach the target, has not recorded it."""
+        known = self.ledger.get(result.partition)
+        if not self.dry_run and (known.get("run_id"), known.get("state")) != (self.run_id, State.FAILED):
+            self.ledger.fail(result.partition, result.error, self.run_id)

@@ -174,6 +174,7 @@ def _attempt(job: Job) -> PartitionResult:
         if not job.dry_run:
             ledger.start(job.partition, job.run_id, str(os.getpid()))
             faults.reach("migration.started")
+            faults.reach(f"migration.of.{job.partition.id}")
         counts, seconds, rejected = _load(job, source, database[table.collection.name], fresh=fresh)
         if not job.dry_run:
             faults.reach("migration.loaded")
