@@ -61,7 +61,8 @@ def open_source(settings: Settings, *, autocommit: bool = False) -> psycopg.Conn
             autocommit=autocommit,
             application_name=APPLICATION_NAME,
             connect_timeout=settings.source_connect_timeout_seconds,
-            options=f"-c TimeZone=UTC -c search_path={settings.source_schema} -c statement_timeout={timeout_ms}",
+            options=f"-c TimeZone=UTC -c search_path={settings.source_schema} -c statement_timeout={timeout_ms}"
+            " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",  # frees its locks
         )
     except psycopg.OperationalError as error:
         raise SourceUnavailable(

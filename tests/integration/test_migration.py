@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -20,12 +22,13 @@ from workbench.migration import extract, fence
 from workbench.migration.content import Content, content
 from workbench.migration.drill import environment
 from workbench.migration.executors import this_process
-from workbench.migration.ledger import Counts, Ledger, State
+from workbench.migration.ledger import Counts, Ledger, Seconds, State, Superseded
 from workbench.migration.partition import Partition
 from workbench.migration.pipeline import migrate
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress
 from workbench.migration.tables import TABLES
+from workbench.migration.worker import Job, run_partition
 from workbench.models import COLLECTIONS
 from workbench.settings import Settings, TenancyRule
 
@@ -233,6 +236,69 @@ def test_a_new_migration_waits_for_the_workers_of_a_killed_one(small_settings: S
     assert notes[0] == "waiting for workers of an earlier migration to end"
 
 
+def test_a_worker_that_was_thought_dead_keeps_its_repeat_out_until_it_ends(
+    small_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = ["detectors"]
+    run(small_settings, tables=tables)
+    partition = Partition("detectors", 0, None, None)
+    with extract.open_snapshot(small_settings, None) as source:
+        job = Job(small_settings, "r", partition, extract.export_snapshot(source), "other", frozenset(), False)
+        with extract.open_snapshot(small_settings, None) as slow:
+            fence.hold(slow, small_settings, partition)
+            monkeypatch.setattr(fence, "_PATIENCE_SECONDS", 0.0)
+            refused = run_partition(replace(job, settings=small_settings.model_copy(update={"max_attempts": 1})))
+            assert "Another worker has been at work on detectors/000000 for long." in refused.error
+            monkeypatch.setattr(fence, "_PATIENCE_SECONDS", 30.0)
+            release = Timer(0.5, slow.rollback)
+            release.start()
+            assert run_partition(job).error == ""
+            release.join()
+
+
+def test_a_stale_attempt_records_nothing(small_settings: Settings) -> None:
+    run(small_settings, tables=["detectors"])
+    with target(small_settings) as database:
+        ledger, partition = Ledger(database), Partition("detectors", 0, None, None)
+        stale = ledger.start(partition, "r", "1")
+        current = ledger.start(partition, "r", "2")
+        facts = {"run_id": "r", "fingerprint": "f", "mapping": "m"}
+        with pytest.raises(Superseded, match="Another attempt at detectors/000000 has begun"):
+            ledger.finish(partition, Counts(9, 9), Seconds(), attempt=stale, **facts)
+        assert ledger.get(partition)["state"] == "started"
+        ledger.finish(partition, Counts(3, 3), Seconds(), attempt=current, **facts)
+        ledger.fail(partition, "lost its connection", "r")
+        assert ledger.get(partition)["state"] == "done", "the failure of a stale attempt does not undo it"
+        assert [found for found, _ in ledger.repeated(["detectors"], "r")] == [partition]
+        assert ledger.repeated(["detectors"], "another run") == []
+
+
+def test_what_a_stale_worker_still_wrote_into_a_time_series_is_found(small_settings: Settings) -> None:
+    tables = ["investigation_audit_log"]
+    done: list[str] = []
+
+    def write_as_well(step: Progress) -> None:
+        with target(small_settings) as database:
+            if not done:
+                first = Ledger(database).partitions.find_one({"state": "done"})
+                assert first is not None
+                done.append(first["_id"])
+                line = {**first["history"][-1], "state": "interrupted"}
+                Ledger(database).partitions.update_one({"_id": first["_id"]}, {"$push": {"history": line}})
+                entry = database.audit_log.find_one({}, sort=[("timestamp", 1)])
+                assert entry is not None
+                database.audit_log.insert_one(entry)
+
+    result = run(small_settings, tables=tables, on_progress=write_as_well)
+    assert not result.complete
+    (error,) = result.tables["investigation_audit_log"].errors
+    assert error.startswith(f"{done[0]}: ")
+    assert "a worker that seemed dead wrote as well" in error
+    assert run(small_settings, tables=tables).complete
+    with target(small_settings) as database:
+        assert content(database, ["audit_log"])["audit_log"].duplicates == 0
+
+
 def test_tenants_by_user(small_settings: Settings) -> None:
     settings = small_settings.model_copy(update={"tenancy_rule": TenancyRule.USER})
     tables = (*FEW, "investigation_templates", "detectors", "composio_connections")
@@ -299,6 +365,7 @@ import sys
 from workbench.migration.executors import local_processes, this_process
 from workbench.migration.partition import Partition
 from workbench.migration.pipeline import migrate
+from workbench.migration.worker import Job, run_partition
 from workbench.models import COLLECTIONS
 from workbench.settings import load_settings
 result = migrate(load_settings(), tables=sys.argv[2].split(","), executor=globals()[sys.argv[1]])

@@ -1,7 +1,8 @@
-"""Who may write: one migration into a target at a time, and no worker that an earlier one left behind.
+"""Who may write: one migration into a target at a time, no worker that an earlier one left behind, one per partition.
 
-Both are advisory locks of PostgreSQL, held by the transactions that read the rows: the server drops them when their
-process ends, however it ends.
+All are advisory locks of PostgreSQL, held by the transactions that read the rows: the server drops them when their
+process ends, however it ends. What a worker still has on its way to the target at that moment is found by the ledger,
+where a stale attempt records nothing, and by a last count of repeated time series.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 import psycopg
 
-from workbench.errors import MigrationError, SnapshotLost
+from workbench.errors import MigrationError, SnapshotLost, UnavailableError
+from workbench.migration.partition import Partition
 from workbench.settings import Settings
 
 _PATIENCE_SECONDS = 120.0
@@ -53,6 +55,22 @@ def enter(worker: psycopg.Connection[Any], settings: Settings) -> None:
     """
     if not _try(worker, "pg_try_advisory_xact_lock_shared", _number(settings, "workers")):
         raise SnapshotLost("Another migration into this target has begun.")
+
+
+def hold(worker: psycopg.Connection[Any], settings: Settings, partition: Partition) -> None:
+    """Keep a partition for this worker until its transaction ends; waits for one that a cluster only took for dead.
+
+    Raises:
+        UnavailableError: it is still at work.
+    """
+    number = _number(settings, partition.id)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not _try(worker, "pg_try_advisory_xact_lock", number):
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"Another worker has been at work on {partition.id} for long.", todo="Wait for it, or end its process."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _try(connection: psycopg.Connection[Any], function: str, number: int) -> bool:

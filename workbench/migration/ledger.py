@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, ReturnDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
@@ -24,6 +24,10 @@ LEDGER, RUNS, CONTROL = "migration_ledger", "migration_runs", "migration_control
 DURABLE = WriteConcern("majority", j=True)
 """A write under it survives a killed server, and so does everything that this server acknowledged before it."""
 _HISTORY_LIMIT = 200
+
+
+class Superseded(Exception):
+    """An attempt at a partition ended after another one had begun; what it would record is not true any more."""
 
 
 class State(StrEnum):
@@ -90,10 +94,7 @@ class Ledger:
 
     def plan_of(self, table: str) -> tuple[Partition, ...]:
         """The table's partitions as planned by the first run; empty before it."""
-        documents: Iterable[dict[str, Any]] = self.partitions.find({"table": table}).sort("index", 1)
-        return tuple(
-            Partition(table, item["index"], _bound(item["lower"]), _bound(item["upper"])) for item in documents
-        )
+        return tuple(map(_partition, self.partitions.find({"table": table}).sort("index", 1)))
 
     def save_plan(self, table: str, partitions: Iterable[Partition]) -> None:
         """Keep a table's plan; a plan that was half saved by a killed run is completed, since it is the same."""
@@ -124,10 +125,11 @@ class Ledger:
         """The partition's document."""
         return self.partitions.find_one({"_id": partition.id}) or {}
 
-    def start(self, partition: Partition, run_id: str, worker: str) -> None:
-        """Record, before the first write, that the partition's documents may be half there.
+    def start(self, partition: Partition, run_id: str, worker: str) -> int:
+        """Record, before the first write, that the partition's documents may be half there; the attempt's number.
 
-        An attempt that was started and never ended joins the history as interrupted, until now at the latest.
+        An attempt that was started and never ended joins the history as interrupted, until now at the latest. From
+        now on it cannot record anything, should its process still live.
         """
         change: dict[str, Any] = {
             "$set": {
@@ -144,29 +146,64 @@ class Ledger:
         if known.get("state") == State.STARTED:
             attempt = _attempt(known, State.INTERRUPTED, Counts(), Seconds(), utc_now())
             change["$push"] = {"history": {"$each": [attempt], "$slice": -_HISTORY_LIMIT}}
-        self.partitions.update_one({"_id": partition.id}, change)
+        after = self.partitions.find_one_and_update(
+            {"_id": partition.id}, change, {"attempts": 1}, return_document=ReturnDocument.AFTER
+        )
+        return int((after or {}).get("attempts", 0))
 
     def loaded(self, partition: Partition) -> None:
         """Make durable what was written before. If the server has not restarted since, all of it is there."""
         self.partitions.update_one({"_id": partition.id}, {"$set": {"loaded_at": utc_now()}})
 
     def finish(
-        self, partition: Partition, counts: Counts, seconds: Seconds, *, run_id: str, fingerprint: str, mapping: str
+        self,
+        partition: Partition,
+        counts: Counts,
+        seconds: Seconds,
+        *,
+        attempt: int,
+        run_id: str,
+        fingerprint: str,
+        mapping: str,
     ) -> None:
-        """Record that the partition's documents are all there."""
-        self._end(partition, State.DONE, run_id, counts, seconds, fingerprint=fingerprint, mapping=mapping, error=None)
+        """Record that the partition's documents are all there.
+
+        Raises:
+            Superseded: another attempt has begun since the one with this number.
+        """
+        facts = {"fingerprint": fingerprint, "mapping": mapping, "error": None}
+        if not self._end(partition, {"attempts": attempt}, State.DONE, run_id, counts, seconds, **facts):
+            raise Superseded(f"Another attempt at {partition.id} has begun.")
 
     def fail(self, partition: Partition, error: str, run_id: str) -> None:
-        """Record why the partition could not be loaded."""
-        self._end(partition, State.FAILED, run_id, Counts(), Seconds(), error=error)
+        """Record why the partition could not be loaded, unless another worker has loaded it in this run."""
+        not_done = {"$nor": [{"state": State.DONE.value, "run_id": run_id}]}
+        self._end(partition, not_done, State.FAILED, run_id, Counts(), Seconds(), error=error)
+
+    def doubt(self, partition: Partition, error: str, run_id: str) -> None:
+        """Take back that the partition is done: a later run loads it again."""
+        self._end(partition, {}, State.FAILED, run_id, Counts(), Seconds(), error=error)
+
+    def repeated(self, tables: Iterable[str], run_id: str) -> list[tuple[Partition, Counts]]:
+        """Partitions of these tables that were loaded in this run after an attempt that never ended."""
+        interrupted = {"$elemMatch": {"run_id": run_id, "state": State.INTERRUPTED.value}}
+        query = {"table": {"$in": list(tables)}, "run_id": run_id, "state": State.DONE.value, "history": interrupted}
+        return [(_partition(item), Counts.of(item["counts"])) for item in self.partitions.find(query)]
 
     def _end(
-        self, partition: Partition, state: State, run_id: str, counts: Counts, seconds: Seconds, **facts: Any
-    ) -> None:
+        self,
+        partition: Partition,
+        condition: Mapping[str, Any],
+        state: State,
+        run_id: str,
+        counts: Counts,
+        seconds: Seconds,
+        **facts: Any,
+    ) -> bool:
         now = utc_now()
         attempt = _attempt({**self.get(partition), "run_id": run_id}, state, counts, seconds, now)
-        self.partitions.update_one(
-            {"_id": partition.id},
+        ended = self.partitions.update_one(
+            {"_id": partition.id, **condition},
             {
                 "$set": {
                     "state": state.value,
@@ -179,6 +216,7 @@ class Ledger:
                 "$push": {"history": {"$each": [attempt], "$slice": -_HISTORY_LIMIT}},
             },
         )
+        return bool(ended.matched_count)
 
     def barrier(self) -> None:
         """Make durable what was written before, without a partition: see `loaded`."""
@@ -228,6 +266,10 @@ class Ledger:
     def rules(self, table: str) -> frozenset[str]:
         """The rules that were accepted for the table."""
         return frozenset((self.control().get("rules") or {}).get(table, ()))
+
+
+def _partition(stored: Mapping[str, Any]) -> Partition:
+    return Partition(stored["table"], stored["index"], _bound(stored["lower"]), _bound(stored["upper"]))
 
 
 def _bound(values: list[str] | None) -> tuple[str, ...] | None:

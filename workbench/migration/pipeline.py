@@ -22,7 +22,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from workbench import connections, schema
 from workbench.errors import ConfigurationError, LossError, MigrationError, SourceUnavailable
-from workbench.migration import extract, fence, settlement
+from workbench.migration import extract, fence, load, settlement
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
 from workbench.migration.loss import require_columns
@@ -34,6 +34,7 @@ from workbench.migration.tables import chosen_tables
 from workbench.migration.tables.table import Table
 from workbench.migration.worker import Job, PartitionResult, run_partition
 from workbench.models.fields import utc_now
+from workbench.models.spec import Kind
 from workbench.settings import Settings
 from workbench.similarity.embedder import embedder_for
 
@@ -205,6 +206,7 @@ class _Run:
                         settlement.finish(Quarantine(self.database), self.ledger)
                     partitions = self._plan(exporter)
                     if self._run_partitions(executor, partitions, snapshot):
+                        self._count_repeated()
                         return
             except (psycopg.OperationalError, SourceUnavailable) as error:
                 if restart == _MAX_RESTARTS - 1:
@@ -278,6 +280,23 @@ class _Run:
         for partition in waiting:
             self.results[partition.table].paused = True
         return True
+
+    def _count_repeated(self) -> None:
+        """Find documents that a worker, thought dead, still wrote into a time series beside the repeated load."""
+        tables = {table.name: table for table in self.tables if table.collection.kind is Kind.TIME_SERIES}
+        for partition, counts in self.ledger.repeated(tables, self.run_id):
+            table = tables[partition.table]
+            stored = load.count_range(self.database[table.collection.name], table, partition)
+            expected = counts.read - counts.quarantined
+            if stored != expected:
+                problem = (
+                    f"{stored:,} documents where {expected:,} were loaded: a worker that seemed dead wrote as well. "
+                    "Run the same command again: it loads this partition anew."
+                )
+                self.ledger.doubt(partition, problem, self.run_id)
+                self.results[table.name].done -= 1
+                self.results[table.name].errors.append(f"{partition.id}: {problem}")
+                self._note(self.results[table.name].errors[-1])
 
     def _job(self, partition: Partition, snapshot: str, mapping: str, rules: frozenset[str]) -> Job:
         return Job(

@@ -16,7 +16,7 @@ from workbench import connections, faults
 from workbench.errors import ConfigurationError, MigrationError, SnapshotLost, UnavailableError, WorkbenchError
 from workbench.migration import extract, fence, load
 from workbench.migration.build import Rejected, build_batch
-from workbench.migration.ledger import Counts, Ledger, Seconds, State
+from workbench.migration.ledger import Counts, Ledger, Seconds, State, Superseded
 from workbench.migration.load import Written
 from workbench.migration.partition import Partition
 from workbench.migration.quarantine import Quarantine
@@ -100,7 +100,7 @@ class _TargetChanged(Exception):
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, (_TargetChanged, UnavailableError)) or connections.is_transient(error)
+    return isinstance(error, (_TargetChanged, Superseded, UnavailableError)) or connections.is_transient(error)
 
 
 def _completed(job: Job) -> Settings:
@@ -146,6 +146,7 @@ def _attempt(job: Job) -> PartitionResult:
     ):
         if not job.dry_run:
             fence.enter(source, settings)
+            fence.hold(source, settings, job.partition)
         database = client[settings.mongodb_database]
         ledger, quarantine = Ledger(database), Quarantine(database)
         known = ledger.get(job.partition)
@@ -157,6 +158,7 @@ def _attempt(job: Job) -> PartitionResult:
         started = time.perf_counter()
         rows, fingerprint = extract.fingerprint(source, table, job.partition, settings)
         checking = Seconds(extract=time.perf_counter() - started)
+        facts = {"run_id": job.run_id, "fingerprint": fingerprint, "mapping": job.mapping}
         loaded_before = known.get("state") == State.DONE and known.get("mapping") == job.mapping
         if loaded_before and known.get("fingerprint") == fingerprint and known.get("run_id") == job.run_id:
             # this run loaded it, but the driver was not told: the worker or the snapshot was lost meanwhile
@@ -165,14 +167,13 @@ def _attempt(job: Job) -> PartitionResult:
             quarantined = Counts.of(known["counts"]).quarantined
             counts = Counts(read=rows, already_there=rows - quarantined, quarantined=quarantined)
             if not job.dry_run:
-                facts = {"run_id": job.run_id, "fingerprint": fingerprint, "mapping": job.mapping}
-                ledger.finish(job.partition, counts, checking, **facts)
+                ledger.finish(job.partition, counts, checking, attempt=known["attempts"], **facts)
             return PartitionResult(job.partition, counts, checking, unchanged=True)
 
         incarnation = connections.server_incarnation(client)
         fresh = job.target_was_empty and known.get("state", State.PLANNED) == State.PLANNED
         if not job.dry_run:
-            ledger.start(job.partition, job.run_id, str(os.getpid()))
+            attempt = ledger.start(job.partition, job.run_id, str(os.getpid()))
             faults.reach("migration.started")
             faults.reach(f"migration.of.{job.partition.id}")
         counts, seconds, rejected = _load(job, source, database[table.collection.name], fresh=fresh)
@@ -183,8 +184,7 @@ def _attempt(job: Job) -> PartitionResult:
             if connections.server_incarnation(client) != incarnation:
                 raise _TargetChanged("the target restarted while the partition was loaded")
             faults.reach("migration.quarantined")
-            facts = {"run_id": job.run_id, "fingerprint": fingerprint, "mapping": job.mapping}
-            ledger.finish(job.partition, counts, seconds + checking, **facts)
+            ledger.finish(job.partition, counts, seconds + checking, attempt=attempt, **facts)
             faults.reach("migration.done")
     return PartitionResult(job.partition, counts, seconds + checking)
 
