@@ -21,6 +21,9 @@ Json = dict[str, Any]
 APPLICATION_NAME = "workbench"
 
 _RETRYABLE_LABELS = ("RetryableWriteError", "TransientTransactionError")
+_TRANSIENT = {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+"""Host unreachable or not found, network timeout, shutting down, majority not yet readable, stepped down, out of time,
+socket exception, not primary, interrupted: servers and proxies may tell these without a label."""
 _UNAUTHORIZED = {13, 18, 8000}
 """Unauthorized, AuthenticationFailed, AtlasError."""
 
@@ -173,14 +176,27 @@ def _first_line(error: errors.PyMongoError) -> str:
 def is_transient(error: BaseException) -> bool:
     """Whether the same idempotent operation may succeed if tried again."""
     if isinstance(error, errors.BulkWriteError):
-        return False
+        causes = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
+        return bool(causes) and all(cause.get("code") in _TRANSIENT for cause in causes)
     if isinstance(error, errors.PyMongoError):
-        return isinstance(error, errors.ConnectionFailure) or any(map(error.has_error_label, _RETRYABLE_LABELS))
+        labelled = any(map(error.has_error_label, _RETRYABLE_LABELS))
+        return labelled or isinstance(error, errors.ConnectionFailure) or getattr(error, "code", None) in _TRANSIENT
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
+def is_sharded(client: pymongo.MongoClient[Json]) -> bool:
+    """Whether the client speaks to the routers of a sharded cluster."""
+    return bool(client.admin.command("hello").get("msg") == "isdbgrid")
+
+
 def server_incarnation(client: pymongo.MongoClient[Json]) -> str:
-    """What changes when the primary restarts or another is elected: writes acknowledged before may be gone."""
+    """What changes when the primary restarts or another is elected: writes acknowledged before may be gone.
+
+    Behind a URI of several routers each answer may come from another one, and none of them keeps data, so a sharded
+    cluster has one incarnation: what must not be lost there is to be written under a majority.
+    """
     hello = client.admin.command("hello")
+    if hello.get("msg") == "isdbgrid":
+        return "sharded"
     process = hello.get("topologyVersion", {}).get("processId")
     return f"{process}/{hello.get('setVersion')}/{hello.get('electionId')}"

@@ -15,7 +15,7 @@ from workbench import connections, faults
 from workbench.errors import ConfigurationError, MigrationError
 from workbench.migration import extract, fence, load, settlement
 from workbench.migration.build import Encoded, Rejected, build_batch
-from workbench.migration.ledger import Ledger
+from workbench.migration.ledger import DURABLE, Ledger
 from workbench.migration.quarantine import GONE, LOADED, OPEN, WAIVED, Quarantine
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.columns import RULES
@@ -133,9 +133,10 @@ class _Replay:
     ) -> None:
         self.settings, self.source, self.database, self.table = settings, source, database, table
         self.ledger, self.quarantine = Ledger(database), Quarantine(database)
-        self.collection = database[table.collection.name]
+        self.sharded = connections.is_sharded(database.client)
+        concern = DURABLE if self.sharded else None  # as in the worker
+        self.collection = database.get_collection(table.collection.name, write_concern=concern)
         self.embedder = embedder_for(settings) if table.collection.vector else None
-        self.sharded = database.client.admin.command("hello").get("msg") == "isdbgrid"
         self.report = report
         for rule in accept:
             self.ledger.accept_rule(table.name, rule)

@@ -16,7 +16,7 @@ from workbench import connections, faults
 from workbench.errors import ConfigurationError, MigrationError, SnapshotLost, UnavailableError, WorkbenchError
 from workbench.migration import extract, fence, load
 from workbench.migration.build import Rejected, build_batch
-from workbench.migration.ledger import Counts, Ledger, Seconds, State, Superseded
+from workbench.migration.ledger import DURABLE, Counts, Ledger, Seconds, State, Superseded
 from workbench.migration.load import Written
 from workbench.migration.partition import Partition
 from workbench.migration.quarantine import Quarantine
@@ -194,7 +194,9 @@ def _load(
 ) -> tuple[Counts, Seconds, list[Rejected]]:
     settings, table = job.settings, TABLES[job.partition.table]
     embedder = embedder_for(settings) if table.collection.vector else None
-    sharded = collection.database.client.admin.command("hello").get("msg") == "isdbgrid"
+    sharded = connections.is_sharded(collection.database.client)
+    if sharded:  # the ledger's durable write says nothing of what other shards have acknowledged
+        collection = collection.with_options(write_concern=DURABLE)
     time_series = table.collection.kind is Kind.TIME_SERIES
     if time_series and not fresh and not job.dry_run:
         load.clear_range(collection, table, job.partition)

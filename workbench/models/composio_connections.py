@@ -56,5 +56,5 @@ COLLECTION = ComposioConnection.COLLECTION = Collection(
         Index(newest("tenant_id", "status", by="updated_at"), "active connections"),
         Index(ascending("tenant_id", "status", "expires_at"), "connections that expire before a time"),
     ),
-    shard_key=(("tenant_id", 1), ("connection_id", 1)),
+    shard_key=(("tenant_id", 1),),
 )

@@ -65,6 +65,7 @@ class Collection:
         document: the model that every document passes.
         natural_key: the fields, of the first level, that identify a document, in the order of the table's primary key.
         tenant_path: where the tenant stands.
+        shard_key: begins every unique index of the collection, as MongoDB demands of a sharded one.
         sort_path: the date by which lists are sorted, newest first.
     """
 

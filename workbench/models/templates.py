@@ -37,5 +37,5 @@ COLLECTION = Template.COLLECTION = Collection(
         Index(newest("tenant_id", "tags", by="updated_at"), "templates by tags"),
         Index((("tenant_id", 1), ("usage_count", -1), ("_id", -1)), "the most used"),
     ),
-    shard_key=(("tenant_id", 1), ("template_id", 1)),
+    shard_key=(("tenant_id", 1),),
 )

@@ -35,5 +35,5 @@ COLLECTION = TransactionScore.COLLECTION = Collection(
         ),
         Index((("tenant_id", 1), ("risk_score", -1), ("_id", -1)), "the riskiest transactions of a tenant"),
     ),
-    shard_key=(("investigation_id", 1), ("transaction_id", 1)),
+    shard_key=(("tenant_id", 1), ("investigation_id", 1), ("transaction_id", 1)),
 )
