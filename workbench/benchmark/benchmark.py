@@ -69,10 +69,11 @@ QUICK_SCOPE = Scope(
 FULL_SCOPE = Scope("full", Effort())
 SCOPES = {scope.mode: scope for scope in (QUICK_SCOPE, FULL_SCOPE)}
 _MEASURING = 0.5
-_LOADING = 0.85
-"""Shares of what is left of the budget that samples and then loads may take."""
-_EFFECT_SECONDS = 5.0
+"""Share of what is left of the budget that the samples may take."""
+_EFFECT_SECONDS = 4.0
 """What the effect of an index needs at most in a quick run."""
+_OVERRUN_SECONDS = 3.0
+"""By how much the last level of load may run over, as its questions are answered."""
 
 
 def run_benchmark(
@@ -136,13 +137,16 @@ def run_benchmark(
                     checks.append(check(one, migrated, target, stream, scope.effort.checks))
                     bar.update()
             with progress(None, "measure", "samples") as bar:
-                until = _share(deadline, _MEASURING)
-                effort = replace(scope.effort, total_seconds=min(scope.effort.total_seconds, until - time.monotonic()))
+                now = time.monotonic()
+                until = now + max(0.0, deadline - now) * _MEASURING
+                effort = replace(scope.effort, total_seconds=min(scope.effort.total_seconds, until - now))
                 measurements = measure(
                     chosen, source, target, settings, draws, effort, seed=seed, deadline=until, tick=bar.update
                 )
         plans = explain_workloads(_slowest(chosen, measurements, scope.explained), settings, draws)
-        loads = _load([w for w in swept if w in chosen], settings, draws, scope, _share(deadline, _LOADING))
+        loads = _load(
+            [w for w in swept if w in chosen], settings, draws, scope, deadline - _EFFECT_SECONDS - _OVERRUN_SECONDS
+        )
         effect: tuple[IndexEffect, ...] = ()
         if deadline - time.monotonic() > _EFFECT_SECONDS:
             effect = _index_effect(settings, draws, scope.effect_rows)
@@ -204,12 +208,6 @@ def _swept(settings: Settings, workloads: Sequence[Workload], names: Sequence[st
     if missing:
         raise ConfigurationError(f"--sweep names what --only leaves out: {', '.join(missing)}.")
     return list(named)
-
-
-def _share(deadline: float, share: float) -> float:
-    """The time at which a share of what is left until the deadline is used."""
-    now = time.monotonic()
-    return now + max(0.0, deadline - now) * share
 
 
 def _load(workloads: Sequence[Workload], settings: Settings, draws: Draws, scope: Scope, deadline: float) -> list[Load]:

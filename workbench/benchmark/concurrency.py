@@ -72,18 +72,20 @@ def sweep(
 ) -> list[Load]:
     """Each workload by each number of clients on each database for so many seconds, as fast as answers come.
 
-    Levels that begin after `deadline` (of `time.monotonic`) are noted as not measured.
+    Low levels come first, so that all workloads have some. Those that would begin after `deadline` (of
+    `time.monotonic`) are noted as not measured.
     """
     found = []
     with _crews(settings, max(clients)) as crews:
-        for workload, side, count in itertools.product(workloads, Side, clients):
+        for count, workload, side in itertools.product(clients, workloads, Side):
             if time.monotonic() >= deadline:
                 found.append(Load(workload.name, side, count, (), 0.0, {}, note=TIME_ENDED))
             else:
                 stream = draws.stream(f"load {workload.name}")
                 found.append(_closed_loop(workload, crews[side], stream, count, seconds))
             tick(1)
-    return found
+    places = {workload.name: place for place, workload in enumerate(workloads)}
+    return sorted(found, key=lambda load: (places[load.workload], list(Side).index(load.side)))
 
 
 def fixed_rate(

@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 import bson
+import numpy as np
 import pandas as pd
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -175,7 +176,7 @@ def recommend(figures: Sequence[ShapeFigures]) -> Recommendation:
         ValueError: no shape is left, which the stored documents themselves rule out.
     """
     family = figures[0].family
-    kept = [one for one in figures if _grown(one) <= MAX_DOCUMENT_BYTES]
+    kept = _kept(figures)
     reasons = [
         f"{one.shape} is out: its largest document of {one.bytes_largest:,} bytes could become {_grown(one):,}, more "
         f"than the {MAX_DOCUMENT_BYTES:,} of a document."
@@ -184,20 +185,21 @@ def recommend(figures: Sequence[ShapeFigures]) -> Recommendation:
     ]
     if not kept:
         raise ValueError(f"{family}: no shape holds the items. {' '.join(reasons)}")
-    measured = {one.shape: _costs(one, kept) for one in kept}
-    best = {name: min(costs[name] for costs in measured.values()) for name in measured[kept[0].shape]}
+    ratios = costs_frame(figures)
     costs: dict[Shape, float | None] = {one.shape: None for one in figures}
-    for shape, own in measured.items():
-        ratios = [own[name] / best[name] for name in best]
-        costs[shape] = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+    costs |= {one.shape: float(np.exp(np.log(ratios[str(one.shape)]).mean())) for one in kept}
     known = {shape: cost for shape, cost in costs.items() if cost is not None}
     lowest = min(known.values())
     chosen = next(shape for shape in Shape if known.get(shape, math.inf) <= lowest * (1 + MARGIN))
     said = ", ".join(f"{shape} {cost:.2f}" for shape, cost in known.items())
-    reasons.append(f"Cost over the best of each figure ({', '.join(best)}): {said}.")
+    reasons.append(f"Cost over the best of each figure ({', '.join(ratios['figure'])}): {said}.")
     if known[chosen] > lowest:
         reasons.append(f"{chosen} is within {MARGIN:.0%} of the lowest and simpler.")
     return Recommendation(family, chosen, costs, tuple(reasons))
+
+
+def _kept(figures: Sequence[ShapeFigures]) -> list[ShapeFigures]:
+    return [one for one in figures if _grown(one) <= MAX_DOCUMENT_BYTES]
 
 
 def _grown(one: ShapeFigures) -> int:
@@ -216,7 +218,7 @@ def _costs(one: ShapeFigures, compared: Sequence[ShapeFigures]) -> dict[str, flo
 
 
 def figures_frame(figures: Sequence[ShapeFigures]) -> pd.DataFrame:
-    """A row for each shape: sizes, load rate, the median of each question."""
+    """A row for each shape: sizes and load rate."""
     return pd.DataFrame(
         [
             {
@@ -228,10 +230,20 @@ def figures_frame(figures: Sequence[ShapeFigures]) -> pd.DataFrame:
                 "index keys": one.index_keys,
                 "index kB": None if one.index_bytes is None else one.index_bytes / 1e3,
                 "items loaded a second": one.items_per_second,
-                **{f"{name} ms": median for name, median in one.medians_ms.items()},
             }
             for one in figures
         ]
+    )
+
+
+def costs_frame(figures: Sequence[ShapeFigures]) -> pd.DataFrame:
+    """What the recommendation follows from: for each figure and shape, how often it is the best shape's."""
+    kept = _kept(figures)
+    costs = {one.shape: _costs(one, kept) for one in kept}
+    names = list(costs[kept[0].shape]) if kept else []
+    best = {name: min(own[name] for own in costs.values()) for name in names}
+    return pd.DataFrame(
+        [{"figure": name, **{str(shape): own[name] / best[name] for shape, own in costs.items()}} for name in names]
     )
 
 

@@ -155,7 +155,7 @@ class BenchmarkRun:
         return pd.DataFrame([_summary_row(self.workloads[m.workload], m) for m in self.measurements])
 
     def verdict_frame(self) -> pd.DataFrame:
-        """A row for each workload: both medians, their ratio, the judged quantile, target, state."""
+        """A row for each workload: state, both medians, MongoDB's over PostgreSQL's, the judged quantile, target."""
         rows = []
         for judgement in self.judgements():
             measured = {m.side: _median(m) for m in self.measurements if m.workload == judgement.workload}
@@ -163,15 +163,15 @@ class BenchmarkRun:
             rows.append(
                 {
                     "workload": judgement.workload,
-                    "kind": judgement.kind,
-                    "PostgreSQL median ms": measured.get(Side.POSTGRESQL),
-                    "MongoDB median ms": measured.get(Side.MONGODB),
-                    "MongoDB / PostgreSQL": ratio,
+                    "state": str(judgement.outcome),
+                    "PostgreSQL ms": measured.get(Side.POSTGRESQL),
+                    "MongoDB ms": measured.get(Side.MONGODB),
+                    "ratio": ratio,
                     "95 % interval": f"{interval.low:.2f} to {interval.high:.2f}" if interval else "–",
                     "judged": f"P{judgement.quantile * 100:g}" if judgement.quantile else "–",
-                    "MongoDB ms": judgement.value_ms,
+                    "judged ms": judgement.value_ms,
                     "target ms": judgement.target_ms,
-                    "state": str(judgement.outcome),
+                    "kind": judgement.kind,
                     "reason": judgement.reason,
                 }
             )
@@ -181,19 +181,17 @@ class BenchmarkRun:
         """What the figures depend on, a row each; both databases beside each other where they have it."""
         known, sizes = self.environment, self.environment["sizes"]
         source, target = (known["durability"][side] for side in ("postgresql", "mongodb"))
-        totals = {
-            side: (
-                sum(one["bytes"] or 0 for one in of.values()) / 1e6,
-                sum(sum(one["index_bytes"].values()) for one in of.values()) / 1e6,
-            )
+        stored = {
+            side: sum(one.get("storage_bytes") or one["bytes"] or 0 for one in of.values())
             for side, of in sizes.items()
         }
+        indexes = {side: sum(sum(one["index_bytes"].values()) for one in of.values()) for side, of in sizes.items()}
         machine = known["machine"]
         rows = [
             ("server", known["versions"]["postgresql"], known["versions"]["mongodb"]),
             ("rows or documents", f"{sum(known['rows'].values()):,}", f"{sum(known['documents'].values()):,}"),
-            ("data, MB", *(f"{totals[side][0]:,.1f}" for side in ("postgresql", "mongodb"))),
-            ("indexes, MB", *(f"{totals[side][1]:,.1f}" for side in ("postgresql", "mongodb"))),
+            ("data on disk, MB", *(f"{stored[side] / 1e6:,.1f}" for side in ("postgresql", "mongodb"))),
+            ("indexes, MB", *(f"{indexes[side] / 1e6:,.1f}" for side in ("postgresql", "mongodb"))),
             ("durability", _named(source, ("fsync", "synchronous_commit", "full_page_writes")), _named(target, target)),
             ("memory of the server", _named(source, ("shared_buffers", "work_mem")), "–"),
             ("client", f"psycopg {known['versions']['psycopg']}", f"pymongo {known['versions']['pymongo']}"),
@@ -344,7 +342,15 @@ def _judge(name: str, facts: Mapping[str, Any], measured: Measurement, wrong: Ch
 
 
 def _named(values: Mapping[str, Any], names: Iterable[str]) -> str:
-    return ", ".join(f"{name} {'not told' if values[name] is None else values[name]}" for name in names)
+    """Values with their names, those that are not known at the end."""
+    names = list(names)
+    told = [f"{name} {_plain(values[name])}" for name in names if values[name] is not None]
+    unknown = [name for name in names if values[name] is None]
+    return ", ".join(told) + (f"; not told: {', '.join(unknown)}" if unknown else "")
+
+
+def _plain(value: Any) -> str:
+    return " ".join(f"{name}={item}" for name, item in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _median(measurement: Measurement) -> float | None:
@@ -358,7 +364,7 @@ def _summary_row(facts: Mapping[str, Any], m: Measurement) -> Json:
     row["mean ms"] = summary.mean if summary else None
     row["median ms"] = summary.median if summary else None
     interval = summary.median_interval if summary else None
-    row["95 % interval of the median"] = f"{interval.low:.2f} to {interval.high:.2f}" if interval else "–"
+    row["95 % interval"] = f"{interval.low:.2f} to {interval.high:.2f}" if interval else "–"
     row["P95 ms"] = summary.p95 if summary else None
     row["P99 ms"] = summary.p99 if summary else None
     row["cold samples"] = len(m.cold_ms)

@@ -38,9 +38,9 @@ FAILURES = (psycopg.Error, PyMongoError, WorkbenchError)
 """What counts as a failed execution; anything else is a defect of the benchmark and ends it."""
 LEAST_RECALL = 0.8
 """Share of the exact neighbours that an approximate index must find."""
-_ESTIMATED_FROM = 5
+_ESTIMATED_FROM = 20
 """Samples from which a workload's time is estimated."""
-_AFFORDABLE = 0.85
+_AFFORDABLE = 0.8
 """Share of the time for workloads that can get all their samples in it."""
 
 
@@ -240,13 +240,15 @@ def measure(
 def _rotation(pairs: Sequence[tuple[_Pair, _Pair]], effort: Effort, seed: int) -> Iterator[tuple[_Pair, ...]]:
     """Rounds in which each workload that is due has one turn; which database goes first is drawn."""
     random = np.random.default_rng(seed)
-    deadline = time.monotonic() + effort.total_seconds
+    started = time.monotonic()
+    deadline = started + effort.total_seconds
     while True:
         now = time.monotonic()
         left = [both for both in pairs if not all(pair.is_done(effort, late=now >= deadline) for pair in both)]
         if not left:
             return
-        due = _due(left, effort, deadline - now)
+        timed_share = sum(pair.spent for both in pairs for pair in both) / max(now - started, 1e-9)
+        due = _due(left, effort, (deadline - now) * min(1.0, timed_share))  # the rest prepares the questions
         for place in random.permutation(len(due)):
             one, two = due[place]
             waiting = (one, two) if random.random() < 0.5 else (two, one)

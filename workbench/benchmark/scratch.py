@@ -10,7 +10,6 @@ in PostgreSQL keeps two benchmarks from running at once: they would measure each
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -19,7 +18,6 @@ import psycopg
 from psycopg import sql
 from pymongo.database import Database
 
-from workbench import schema
 from workbench.benchmark.draws import Draws
 from workbench.benchmark.quarantined import Keys, create_views, drop_views
 from workbench.benchmark.workloads.base import SCRATCH, Workload, scratch_name
@@ -73,7 +71,7 @@ def scratch(
                 for name in sorted({workload.writes_to for workload in workloads} - {""}):
                     say(f"copying {name}")
                     _copy_table(connection, settings, COLLECTIONS[name], draws, rows)
-                    _copy_collection(database, settings, COLLECTIONS[name], draws, rows)
+                    _copy_collection(database, COLLECTIONS[name], draws, rows)
                 if quarantined:
                     create_views(connection, settings, quarantined)
                 searches = [workload for workload in workloads if workload.needs_vectors]
@@ -131,13 +129,14 @@ def _copy_table(
     connection.execute(sql.SQL("ANALYZE {}").format(copy))
 
 
-def _copy_collection(database: Database[Json], settings: Settings, spec: Collection, draws: Draws, rows: int) -> None:
-    copy = dataclasses.replace(spec, name=scratch_name(spec.name), vector=None)
-    schema.apply(database, schema.plan(database, settings, collections=[copy]))
-    stored, original = database[copy.name], database[spec.name]
-    known = stored.index_information()
+def _copy_collection(database: Database[Json], spec: Collection, draws: Draws, rows: int) -> None:
+    original = database[spec.name]
+    found = next(database.list_collections(filter={"name": spec.name}), None)
+    if found is None:
+        raise ConfigurationError(f"The target has no collection {spec.name}.", todo="Run `workbench migrate` first.")
+    stored = database.create_collection(scratch_name(spec.name), **found["options"])
     for name, index in original.index_information().items():
-        if name not in known:  # one that the operator has added costs writes too
+        if name != "_id_":
             options = {option: value for option, value in index.items() if option not in ("key", "v", "ns")}
             stored.create_index(index["key"], name=name, **options)
     drawn: list[Json] = []

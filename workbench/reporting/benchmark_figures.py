@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from workbench.benchmark.results import BenchmarkRun
 from workbench.benchmark.workloads import Side
-from workbench.reporting.figures import COLOURS, figure, grouped_bars, lines, number_text
+from workbench.reporting.figures import COLOURS, figure, grouped_bars, number_text
 
+_PANELS = 3
 _LOOKS = {Side.POSTGRESQL: (COLOURS[0], "o", -0.18), Side.MONGODB: (COLOURS[1], "s", 0.18)}
 
 
@@ -65,20 +68,41 @@ def latency_distributions(frame: pd.DataFrame, *, title: str) -> Figure:
 
 
 def load_curves(frame: pd.DataFrame, *, value: str, title: str, ylabel: str) -> tuple[Figure, pd.DataFrame]:
-    """A curve for each database over the number of clients, and the frame that was drawn.
+    """For each workload a panel with a curve for each database over the number of clients, and what was drawn.
 
     Args:
-        frame: as `BenchmarkRun.load_frame` gives it.
+        frame: as `BenchmarkRun.load_frame` gives it; levels of a fixed rate are left out.
         value: its column to draw, for example `answered a second`.
         title: the finding.
         ylabel: quantity and unit.
     """
-    swept = frame[frame["offered a second"].isna()]
-    table = swept.pivot_table(index="clients", columns="database", values=value).reset_index()
+    swept = frame[frame["offered a second"].isna() & (frame["answered a second"] > 0)]
+    names = list(dict.fromkeys(swept["workload"]))
+    rows = max(1, math.ceil(len(names) / _PANELS))
+    fig, first = figure("", size=(9, 1.0 + 2.3 * rows))
+    first.remove()
+    levels = sorted(swept["clients"].unique())
+    for number, name in enumerate(names):
+        ax = fig.add_subplot(rows, _PANELS, number + 1)
+        for side, (colour, marker, _) in _LOOKS.items():
+            own = swept[(swept["workload"] == name) & (swept["database"] == str(side))].dropna(subset=[value])
+            ax.plot(own["clients"], own[value], color=colour, marker=marker, label=str(side))
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xticks(levels, [str(level) for level in levels])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.set_title(name, fontsize=10)
+        ax.tick_params(labelsize=8)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    fig.supxlabel("clients at once (logarithmic)", fontsize=9)
+    fig.supylabel(f"{ylabel} (logarithmic)", fontsize=9)
+    if fig.axes:
+        fig.legend(*fig.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    table = swept.pivot_table(index=["workload", "clients"], columns="database", values=value, sort=False).reset_index()
     table.columns.name = None
-    sides = [str(side) for side in Side if str(side) in table]
-    figure_ = lines(table, x="clients", y=sides, title=title, xlabel="clients at once", ylabel=ylabel, log_x=True)
-    return figure_, table
+    return fig, table
 
 
 def effect_frame(effects: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -120,7 +144,9 @@ def changes(frame: pd.DataFrame, *, title: str) -> Figure:
         title: the finding.
     """
     shown = frame.head(30)
-    fig, ax = figure(title, "median now / median before", size=(9, 1.6 + 0.3 * max(1, len(shown))))
+    fig, ax = figure(
+        title, "median now / median before, beyond the drift of the machine", size=(9, 1.6 + 0.3 * max(1, len(shown)))
+    )
     for y, row in enumerate(shown.to_dict("records")):
         low, high = (float(part) for part in row["interval"].split(" to "))
         marked = row["change"] != "same"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from workbench.benchmark.concurrency import Load
+from workbench.benchmark.concurrency import TIME_ENDED, Load
 from workbench.benchmark.environment import is_emulator
 from workbench.benchmark.history import SIGNIFICANT_CHANGE, compare_runs, last_comparable, machine_drift
 from workbench.benchmark.results import BenchmarkRun, Outcome
@@ -19,8 +19,8 @@ def report_lines(run: BenchmarkRun, earlier: Sequence[BenchmarkRun] = ()) -> Ite
     for row in run.verdict_frame().to_dict("records"):
         look = look_of(row["state"])
         yield (
-            f"{row['workload']:<34}{number_text(row['PostgreSQL median ms']):>11}"
-            f"{number_text(row['MongoDB median ms']):>10}{row['judged']:>8}{number_text(row['MongoDB ms']):>9}"
+            f"{row['workload']:<34}{number_text(row['PostgreSQL ms']):>11}"
+            f"{number_text(row['MongoDB ms']):>10}{row['judged']:>8}{number_text(row['judged ms']):>9}"
             f"{number_text(row['target ms']):>8} {look.symbol} {look.word} {row['reason']}"
         )
     yield from shortage_lines(run)
@@ -49,9 +49,21 @@ def _load_lines(run: BenchmarkRun) -> Iterator[str]:
         yield (
             f"  {workload + offered:<34}{side:<12}{reached or '–':<50}{sum(sum(one.errors.values()) for one in loads)}"
         )
-        for note in dict.fromkeys(load.note for load in loads if load.note):
+        for note in dict.fromkeys(load.note for load in loads if load.note and load.note != TIME_ENDED):
             levels = ", ".join(str(load.clients) for load in loads if load.note == note)
             yield f"    with {levels} clients: {note}"
+    yield from unmeasured_levels(run)
+
+
+def unmeasured_levels(run: BenchmarkRun) -> Iterator[str]:
+    """How many levels of load the time did not allow, and of how many clients."""
+    left = [load for load in run.loads if load.note == TIME_ENDED]
+    if left:
+        levels = ", ".join(str(level) for level in sorted({load.clients for load in left}))
+        yield (
+            f"{len(left)} of {len(run.loads)} levels of load, of {levels} clients, were not measured, as the time "
+            "ended. Fewer: `workbench benchmark --sweep` or `--clients`."
+        )
 
 
 def headline(run: BenchmarkRun) -> str:
@@ -91,7 +103,8 @@ def shortage_lines(run: BenchmarkRun) -> Iterator[str]:
         least = min(short, key=lambda name: short[name])
         yield (
             f"{len(short)} of {len(run.workloads)} workloads have fewer than the {run.asked_samples:,} samples asked "
-            f"for, as the time ended (least: {short[least]:,}, {least}). More time: --seconds."
+            f"for, as the time ended (least: {short[least]:,}, {least}). More time: `workbench benchmark "
+            "--seconds`."
         )
 
 

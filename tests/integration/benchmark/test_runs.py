@@ -22,7 +22,7 @@ from workbench import connections, sample
 from workbench.benchmark import concurrency
 from workbench.benchmark.benchmark import QUICK_SCOPE, _swept, run_benchmark
 from workbench.benchmark.concurrency import fixed_rate, sweep
-from workbench.benchmark.document_models import Shape, figures_frame, question_frame, recommend
+from workbench.benchmark.document_models import Shape, costs_frame, figures_frame, question_frame, recommend
 from workbench.benchmark.draws import Draws
 from workbench.benchmark.history import read_runs
 from workbench.benchmark.results import Outcome
@@ -213,8 +213,10 @@ def test_the_figures_draw_what_the_run_holds(run: Any) -> None:
     fig = latency_distributions(frame, title="All")
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == list(run.workloads)
     fig, table = load_curves(run.load_frame(), value="median ms", title="Load", ylabel="ms")
-    assert table.clients.tolist() == list(TINY.clients)
-    assert len(fig.axes[0].lines) == 2
+    swept = list(dict.fromkeys(load.workload for load in run.loads))
+    assert table.clients.tolist() == list(TINY.clients) * len(swept)
+    assert [ax.get_title(loc="left") for ax in fig.axes] == swept
+    assert all(len(ax.lines) == 2 for ax in fig.axes)
 
 
 def test_two_benchmarks_at_once_are_refused(migrated: Settings, draws: Draws) -> None:
@@ -329,6 +331,8 @@ def test_the_copies_for_writes_have_rows_and_every_index_of_their_originals(migr
                 indexes = set(database["transaction_scores"].index_information())
                 assert set(copy.index_information()) == indexes > {"of_the_operator"}
                 assert copy.count_documents({}) == 300
+                assert copy.options() == database["transaction_scores"].options()
+                assert "$jsonSchema" in copy.options()["validator"]
                 assert database[f"{SCRATCH}_anomaly_events"].count_documents({}) > 300
                 rows = connection.execute(f"SELECT count(*) FROM {SCRATCH}.transaction_scores").fetchall()
                 assert rows == [(300,)]
@@ -415,6 +419,7 @@ def test_the_shapes_are_measured_and_one_follows_from_the_figures(migrated: Sett
     assert all(one.index_keys > 0 and one.items_per_second > 0 for one in figures)
     assert len(figures_frame(figures)) == 3
     assert len(question_frame(figures)) == len(reference.medians_ms)
+    assert costs_frame(figures)[str(recommend(figures).shape)].min() >= 1
     assert recommend(figures).shape in Shape
     assert traces(migrated) == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.benchmark.runs import NAME, WRONG, a_run, measured
+from workbench.benchmark.concurrency import TIME_ENDED, Load
 from workbench.benchmark.history import read_runs
 from workbench.benchmark.results import BenchmarkRun, Outcome, write_run
 from workbench.benchmark.workloads import Side
@@ -110,7 +111,7 @@ def test_a_folder_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> N
 def test_the_tables_say_what_was_measured() -> None:
     run = a_run(SOURCE, TARGET)
     (row,) = run.verdict_frame().to_dict("records")
-    assert row["MongoDB / PostgreSQL"] == pytest.approx(0.5)
+    assert row["ratio"] == pytest.approx(0.5)
     assert row["95 % interval"] == "0.50 to 0.50"
     source, target = run.summary_frame().to_dict("records")
     assert (source["database"], target["database"]) == ("PostgreSQL", "MongoDB")
@@ -126,7 +127,7 @@ def test_the_environment_tells_what_a_write_waits_for() -> None:
     run = a_run(SOURCE, TARGET)
     rows = {row["what"]: row for row in run.environment_frame().to_dict("records")}
     assert "synchronous_commit off" in rows["durability"]["PostgreSQL"]
-    assert rows["durability"]["MongoDB"] == "write_concern {'w': 'majority'}, storage_engine not told"
+    assert rows["durability"]["MongoDB"] == "write_concern w=majority; not told: storage_engine"
     assert run.indexes_frame().to_dict("records") == [
         {"database": "PostgreSQL", "of": "detectors", "index": "detectors_pkey", "kB": 16.384}
     ]
@@ -156,6 +157,13 @@ def test_the_headline_compares_and_names_an_emulator_as_such() -> None:
     versions = {"postgresql": "18.4", "mongodb": "SecantusDB 0.7.0b3 (embedded)"}
     emulated = replace(run, environment={**run.environment, "versions": versions})
     assert headline(emulated).endswith("its figures say nothing about a MongoDB server.")
+
+
+def test_levels_that_the_time_did_not_allow_are_told_once() -> None:
+    loads = tuple(Load(NAME, side, 64, (), 0.0, {}, note=TIME_ENDED) for side in Side)
+    told = [line for line in report_lines(a_run(SOURCE, TARGET, loads=loads)) if "ended" in line]
+    assert len(told) == 1
+    assert told[0].startswith("2 of 2 levels of load, of 64 clients, were not measured")
 
 
 def test_the_lines_show_each_workload_each_load_and_the_advice() -> None:
