@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pandas as pd
 import psutil
 import psycopg
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from workbench.benchmark.workloads.base import Side
 from workbench.models import COLLECTIONS
 from workbench.settings import Settings
 
@@ -66,6 +69,41 @@ def describe_environment(connection: psycopg.Connection[Any], database: Database
         },
         "settings": {name: str(getattr(settings, name)) for name in _SETTINGS},
     }
+
+
+def environment_frame(environment: Mapping[str, Any]) -> pd.DataFrame:
+    """What the figures depend on, a row each; both databases beside each other where they have it."""
+    known, sizes = environment, environment["sizes"]
+    source, target = (known["durability"][side] for side in ("postgresql", "mongodb"))
+    stored = {
+        side: sum(one.get("storage_bytes") or one["bytes"] or 0 for one in of.values()) for side, of in sizes.items()
+    }
+    indexes = {side: sum(sum(one["index_bytes"].values()) for one in of.values()) for side, of in sizes.items()}
+    machine = known["machine"]
+    rows = [
+        ("server", known["versions"]["postgresql"], known["versions"]["mongodb"]),
+        ("rows or documents", f"{sum(known['rows'].values()):,}", f"{sum(known['documents'].values()):,}"),
+        ("data on disk, MB", *(f"{stored[side] / 1e6:,.1f}" for side in ("postgresql", "mongodb"))),
+        ("indexes, MB", *(f"{indexes[side] / 1e6:,.1f}" for side in ("postgresql", "mongodb"))),
+        ("durability", _named(source, ("fsync", "synchronous_commit", "full_page_writes")), _named(target, target)),
+        ("memory of the server", _named(source, ("shared_buffers", "work_mem")), "–"),
+        ("client", f"psycopg {known['versions']['psycopg']}", f"pymongo {known['versions']['pymongo']}"),
+        ("machine of the client", f"{machine['processor']}, {machine['usable_cores']} of {machine['cores']} cores, "
+         f"{machine['memory_bytes'] / 2**30:.1f} GiB, {machine['system']} {machine['architecture']}", ""),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["what", str(Side.POSTGRESQL), str(Side.MONGODB)])
+
+
+def indexes_frame(environment: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each index of both databases, with its size."""
+    return pd.DataFrame(
+        [
+            {"database": str(side), "of": name, "index": index, "kB": size / 1e3}
+            for side, key in ((Side.POSTGRESQL, "postgresql"), (Side.MONGODB, "mongodb"))
+            for name, one in environment["sizes"][key].items()
+            for index, size in one["index_bytes"].items()
+        ]
+    )
 
 
 def mongodb_product(database: Database[Json]) -> str:
@@ -141,3 +179,15 @@ def _one(connection: psycopg.Connection[Any], query: str) -> str:
 def _estimated_rows(connection: psycopg.Connection[Any], table: str) -> int:
     rows = connection.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [table]).fetchall()
     return max(0, int(rows[0][0])) if rows else 0
+
+
+def _named(values: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Values with their names, those that are not known at the end."""
+    names = list(names)
+    told = [f"{name} {_plain(values[name])}" for name in names if values[name] is not None]
+    unknown = [name for name in names if values[name] is None]
+    return ", ".join(told) + (f"; not told: {', '.join(unknown)}" if unknown else "")
+
+
+def _plain(value: Any) -> str:
+    return " ".join(f"{name}={item}" for name, item in value.items()) if isinstance(value, Mapping) else str(value)

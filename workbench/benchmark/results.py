@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -177,40 +177,6 @@ class BenchmarkRun:
             )
         return pd.DataFrame(rows)
 
-    def environment_frame(self) -> pd.DataFrame:
-        """What the figures depend on, a row each; both databases beside each other where they have it."""
-        known, sizes = self.environment, self.environment["sizes"]
-        source, target = (known["durability"][side] for side in ("postgresql", "mongodb"))
-        stored = {
-            side: sum(one.get("storage_bytes") or one["bytes"] or 0 for one in of.values())
-            for side, of in sizes.items()
-        }
-        indexes = {side: sum(sum(one["index_bytes"].values()) for one in of.values()) for side, of in sizes.items()}
-        machine = known["machine"]
-        rows = [
-            ("server", known["versions"]["postgresql"], known["versions"]["mongodb"]),
-            ("rows or documents", f"{sum(known['rows'].values()):,}", f"{sum(known['documents'].values()):,}"),
-            ("data on disk, MB", *(f"{stored[side] / 1e6:,.1f}" for side in ("postgresql", "mongodb"))),
-            ("indexes, MB", *(f"{indexes[side] / 1e6:,.1f}" for side in ("postgresql", "mongodb"))),
-            ("durability", _named(source, ("fsync", "synchronous_commit", "full_page_writes")), _named(target, target)),
-            ("memory of the server", _named(source, ("shared_buffers", "work_mem")), "–"),
-            ("client", f"psycopg {known['versions']['psycopg']}", f"pymongo {known['versions']['pymongo']}"),
-            ("machine of the client", f"{machine['processor']}, {machine['usable_cores']} of {machine['cores']} cores, "
-             f"{machine['memory_bytes'] / 2**30:.1f} GiB, {machine['system']} {machine['architecture']}", ""),
-        ]  # fmt: skip
-        return pd.DataFrame(rows, columns=["what", str(Side.POSTGRESQL), str(Side.MONGODB)])
-
-    def indexes_frame(self) -> pd.DataFrame:
-        """A row for each index of both databases, with its size."""
-        return pd.DataFrame(
-            [
-                {"database": str(side), "of": name, "index": index, "kB": size / 1e3}
-                for side, key in ((Side.POSTGRESQL, "postgresql"), (Side.MONGODB, "mongodb"))
-                for name, one in self.environment["sizes"][key].items()
-                for index, size in one["index_bytes"].items()
-            ]
-        )
-
     def load_frame(self) -> pd.DataFrame:
         """A row for each level of load."""
         return pd.DataFrame([_load_row(load) for load in self.loads])
@@ -339,18 +305,6 @@ def _judge(name: str, facts: Mapping[str, Any], measured: Measurement, wrong: Ch
         outcome = Outcome.NOT_DECIDED
         reason = f"{len(measured.warm_ms)} samples, a P99 needs {minimum_samples(TARGET_QUANTILE)}"
     return Judgement(name, facts["kind"], target, quantile, value, outcome, reason)
-
-
-def _named(values: Mapping[str, Any], names: Iterable[str]) -> str:
-    """Values with their names, those that are not known at the end."""
-    names = list(names)
-    told = [f"{name} {_plain(values[name])}" for name in names if values[name] is not None]
-    unknown = [name for name in names if values[name] is None]
-    return ", ".join(told) + (f"; not told: {', '.join(unknown)}" if unknown else "")
-
-
-def _plain(value: Any) -> str:
-    return " ".join(f"{name}={item}" for name, item in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _median(measurement: Measurement) -> float | None:

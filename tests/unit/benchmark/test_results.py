@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.benchmark.runs import NAME, WRONG, a_run, measured
 from workbench.benchmark.concurrency import TIME_ENDED, Load
+from workbench.benchmark.environment import environment_frame, indexes_frame
 from workbench.benchmark.history import read_runs
 from workbench.benchmark.results import BenchmarkRun, Outcome, write_run
 from workbench.benchmark.workloads import Side
@@ -125,10 +126,10 @@ def test_the_tables_say_what_was_measured() -> None:
 
 def test_the_environment_tells_what_a_write_waits_for() -> None:
     run = a_run(SOURCE, TARGET)
-    rows = {row["what"]: row for row in run.environment_frame().to_dict("records")}
+    rows = {row["what"]: row for row in environment_frame(run.environment).to_dict("records")}
     assert "synchronous_commit off" in rows["durability"]["PostgreSQL"]
     assert rows["durability"]["MongoDB"] == "write_concern w=majority; not told: storage_engine"
-    assert run.indexes_frame().to_dict("records") == [
+    assert indexes_frame(run.environment).to_dict("records") == [
         {"database": "PostgreSQL", "of": "detectors", "index": "detectors_pkey", "kB": 16.384}
     ]
 
