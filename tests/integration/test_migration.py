@@ -14,6 +14,7 @@ from threading import Timer
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.database import Database
 
 from workbench import connections, faults
@@ -329,6 +330,77 @@ def test_a_target_that_was_emptied_is_loaded_again(small_settings: Settings) -> 
     assert run(small_settings, tables=FEW).complete
     with target(small_settings) as database:
         assert content(database) == before
+
+
+def damage(database: Database[Any]) -> None:
+    """What a person does to a target by hand."""
+    database.transaction_scores.update_one({"risk_score": {"$lt": 0.9}}, {"$set": {"risk_score": 0.987}})
+    database.transaction_scores.delete_one({"risk_score": {"$ne": 0.987}})
+    entries = list(database.audit_log.find().sort("timestamp", 1).limit(2))
+    database.audit_log.delete_many({"entry_id": entries[0]["entry_id"]})
+    database.audit_log.insert_one(entries[1])
+
+
+def test_recheck_mends_documents_that_differ_from_their_rows(small_settings: Settings) -> None:
+    run(small_settings, tables=FEW)
+    with target(small_settings) as database:
+        before = content(database)
+        damage(database)
+        damaged = content(database)
+    again = run(small_settings, tables=FEW)
+    assert again.counts.written == 0, "a plain run trusts what it has written"
+    assert again.tables["transaction_scores"].missing == 1
+    told = run(small_settings, tables=FEW, recheck=True, dry_run=True)
+    with target(small_settings) as database:
+        assert content(database) == damaged
+    mended = run(small_settings, tables=FEW, recheck=True)
+    require_balance(small_settings, mended)
+    for result in (told, mended):
+        scores, audit = result.tables["transaction_scores"].counts, result.tables["investigation_audit_log"].counts
+        assert (scores.inserted, scores.replaced) == (1, 1)
+        assert audit.inserted > 0 < audit.already_there, "only the damaged range of a time series is loaded again"
+        assert result.tables["investigation_states"].counts.written == 0
+    with target(small_settings) as database:
+        assert content(database) == before
+    assert run(small_settings, tables=FEW, recheck=True).counts.written == 0
+
+
+def test_prune_deletes_migrated_documents_whose_row_is_gone(small_settings: Settings) -> None:
+    tables = ["detection_runs", "transaction_scores", "investigation_audit_log"]
+    run(small_settings, tables=tables)
+    execute(
+        small_settings,
+        """
+        DELETE FROM transaction_scores WHERE (investigation_id, transaction_id) IN
+            (SELECT investigation_id, transaction_id FROM transaction_scores ORDER BY 1, 2 LIMIT 3);
+        UPDATE investigation_audit_log SET changes_json = '{' WHERE entry_id =
+            (SELECT max(entry_id) FROM investigation_audit_log WHERE changes_json IS DISTINCT FROM '{');
+        DELETE FROM anomaly_events WHERE run_id = (SELECT min(id::text)::uuid FROM detection_runs);
+        DELETE FROM detection_runs WHERE id = (SELECT min(id::text)::uuid FROM detection_runs);
+        """,
+    )
+    with target(small_settings) as database:
+        score = database.transaction_scores.find_one()
+        assert score is not None
+        del score["provenance"]
+        database.transaction_scores.insert_one({**score, "_id": ObjectId(), "transaction_id": "service"})
+        documents = database.transaction_scores.count_documents({})
+    plain = run(small_settings, tables=tables)
+    assert plain.complete
+    assert plain.tables["transaction_scores"].surplus == 3
+    told = run(small_settings, tables=tables, prune=True, dry_run=True)
+    assert (told.tables["transaction_scores"].surplus, told.tables["transaction_scores"].pruned) == (3, 0)
+    with target(small_settings) as database:
+        assert database.transaction_scores.count_documents({}) == documents
+    pruned = run(small_settings, tables=tables, prune=True)
+    require_balance(small_settings, pruned)
+    assert pruned.tables["transaction_scores"].pruned == 3
+    with target(small_settings) as database:
+        assert database.transaction_scores.count_documents({}) == documents - 3
+        assert database.transaction_scores.count_documents({"transaction_id": "service"}) == 1
+        rows = rows_of(small_settings)
+        assert database.detection_runs.count_documents({}) == rows["detection_runs"]
+    assert all(table.surplus == 0 for table in run(small_settings, tables=tables).tables.values())
 
 
 def test_documents_that_a_service_wrote_survive_a_reload(small_settings: Settings) -> None:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 def migrate(
     tables: Annotated[str, typer.Option(help="Source tables, separated by commas; default: all ten.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Compare every row with its document and mend those that differ.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Recheck, and delete migrated documents whose row is gone.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes.")] = None,
     max_rows_per_second: Annotated[float, typer.Option(min=0, help="Limit over all workers, 0 is none.")] = 0.0,
     max_source_connections: Annotated[int | None, typer.Option(min=2, help="Limit of PostgreSQL connections.")] = None,
@@ -24,6 +30,8 @@ def migrate(
     scan: Annotated[bool, typer.Option(help="First scan the source and print the budget of loss.")] = True,
 ) -> None:
     """Bring the target into line with the source. The same command resumes, and repeats without doing anything twice.
+
+    The source wins: --recheck also undoes what services have changed in migrated documents since.
 
     Exit code: 0 all rows accounted for, 1 a table is incomplete or paused, 2 usage, 3 could not run.
     """
@@ -42,6 +50,8 @@ def migrate(
             settings,
             tables=names,
             dry_run=dry_run,
+            recheck=recheck,
+            prune=prune,
             executor=executor,
             rows_per_second=max_rows_per_second,
             on_progress=console,
@@ -115,4 +125,10 @@ def table_lines(results: Iterable[TableResult]) -> list[str]:
             f"{counts.already_there:>11,}{counts.quarantined:>13,}  {table.done}/{table.partitions}{retries}{state}"
         )
         lines += [f"  {error}" for error in table.errors[:5]]
+        if table.missing:
+            lines.append(f"  {table.missing:,} documents are no longer there; `workbench migrate --recheck` mends that")
+        if table.pruned:
+            lines.append(f"  {table.pruned:,} documents deleted whose row is gone from the source")
+        elif table.surplus:
+            lines.append(f"  {table.surplus:,} documents whose row is gone from the source; --prune deletes them")
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -14,11 +14,12 @@ from pymongo.database import Database
 
 from workbench.models import COLLECTIONS
 
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+"""How documents are read that are to be compared."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,22 @@ def content(database: Database[Any], collections: Iterable[str] | None = None) -
 def _content(database: Database[Any], name: str) -> Content:
     documents, total = 0, 0
     ids: set[Any] = set()
-    for document in database.get_collection(name, codec_options=_CODEC).find():
+    for document in database.get_collection(name, codec_options=CODEC).find():
         documents += 1
         ids.add(document["_id"])
-        raw = bson.encode(_sorted(document), codec_options=_CODEC)
-        total += int.from_bytes(blake2b(raw, digest_size=16).digest(), "big")
+        total += int.from_bytes(digest(document), "big")
     return Content(documents, documents - len(ids), f"{total % 2**128:032x}")
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """An encoded document as it would be read from the target."""
+    document: dict[str, Any] = bson.decode(raw, CODEC)
+    return document
+
+
+def digest(document: Mapping[str, Any]) -> bytes:
+    """A hash of a document's values; a time series returns the fields in another order than they came."""
+    return blake2b(bson.encode(_sorted(document), codec_options=CODEC), digest_size=16).digest()
 
 
 def _sorted(value: Any) -> Any:

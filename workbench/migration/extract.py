@@ -83,11 +83,24 @@ def select_by_key(
     connection: psycopg.Connection[Any], table: Table, keys: list[tuple[str, ...]], settings: Settings
 ) -> list[Row]:
     """The rows with these primary keys; rows that are gone are left out."""
-    columns = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in table.key)
-    wanted = sql.SQL(", ").join(sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, key))) for key in keys)
-    query = table.select(settings) + sql.SQL(" WHERE ({}) IN ({})").format(columns, wanted)
+    query = table.select(settings) + _among(table, keys)
     with connection.cursor(binary=True) as cursor:
         return cursor.execute(query).fetchall()
+
+
+def existing_keys(
+    connection: psycopg.Connection[Any], table: Table, keys: list[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """Those of these primary keys that the source has."""
+    columns = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in table.key)
+    query = sql.SQL("SELECT {} FROM {} AS t").format(columns, sql.Identifier(table.name)) + _among(table, keys)
+    return connection.execute(query).fetchall()
+
+
+def _among(table: Table, keys: list[tuple[str, ...]]) -> sql.Composable:
+    columns = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in table.key)
+    wanted = sql.SQL(", ").join(sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, key))) for key in keys)
+    return sql.SQL(" WHERE ({}) IN ({})").format(columns, wanted)
 
 
 def fingerprint(

@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from workbench.errors import TargetUnavailable
 from workbench.migration.build import Encoded, Rejected
+from workbench.migration.content import CODEC, decode, digest
 from workbench.migration.partition import Partition
 from workbench.migration.tables.columns import RowProblem
 from workbench.migration.tables.table import Table
@@ -106,6 +107,19 @@ def clear_range(collection: MongoCollection[Any], table: Table, partition: Parti
 def count_range(collection: MongoCollection[Any], table: Table, partition: Partition) -> int:
     """How many migrated documents a time-series partition has."""
     return collection.count_documents(_range(table, partition))
+
+
+def digests(collection: MongoCollection[Any], table: Table, partition: Partition) -> dict[Any, bytes]:
+    """What a time-series partition holds: a hash for each `_id`, an empty one where it is there twice."""
+    found: dict[Any, bytes] = {}
+    for document in collection.with_options(codec_options=CODEC).find(_range(table, partition)):
+        found[document["_id"]] = b"" if document["_id"] in found else digest(document)
+    return found
+
+
+def equal_to(found: Mapping[Any, bytes], batch: Sequence[Encoded]) -> int:
+    """How many documents of a batch are stored exactly so."""
+    return sum(found.get(item.id) == digest(decode(item.raw)) for item in batch)
 
 
 def _range(table: Table, partition: Partition) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from workbench import connections, schema
 from workbench.errors import ConfigurationError, LossError, MigrationError, SourceUnavailable
-from workbench.migration import extract, fence, load, settlement
+from workbench.migration import extract, fence, load, settlement, surplus
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
 from workbench.migration.loss import require_columns
@@ -50,6 +50,8 @@ def migrate(
     *,
     tables: Iterable[str] | None = None,
     dry_run: bool = False,
+    recheck: bool = False,
+    prune: bool = False,
     executor: ExecutorFactory = local_processes,
     rows_per_second: float = 0.0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -60,12 +62,14 @@ def migrate(
         settings: both servers, batch and partition sizes, workers.
         tables: source tables; all where not given.
         dry_run: do everything but write; the counts are those that a real run would have.
+        recheck: compare every row with its document, also in partitions that have not changed, and mend what differs.
+        prune: delete migrated documents whose row is gone from the source; implies `recheck`.
         executor: makes the `concurrent.futures.Executor` that runs the partitions; called again if it breaks.
         rows_per_second: upper limit over all workers, 0 is none.
         on_progress: called after each partition, and for each note.
 
     Side effects: creates collections and indexes, writes documents, the ledger and the quarantine. It never deletes
-    a document except in a time-series range that it loads again.
+    a document except in a time-series range that it loads again, and those that `prune` names.
 
     Raises:
         ConfigurationError: a table is unknown, or the target contradicts its specs. Nothing was written.
@@ -75,6 +79,7 @@ def migrate(
     chosen = chosen_tables(tables)
     with connections.open_target(settings, bulk=True) as client:
         run = _Run(settings, client[settings.mongodb_database], chosen, dry_run, rows_per_second, on_progress)
+        run.recheck, run.prune = recheck or prune, prune
         try:
             return run.to_end(executor)
         except PyMongoError as error:
@@ -106,6 +111,7 @@ class _Run:
         self.ledger = Ledger(database)
         self.run_id = f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.workers = max(1, min(settings.workers, settings.max_source_connections - 1))
+        self.recheck = self.prune = False
         self.share = rows_per_second / self.workers
         self.on_progress = on_progress or (lambda progress: None)
         self.results: dict[str, TableResult] = {}
@@ -207,6 +213,7 @@ class _Run:
                     partitions = self._plan(exporter)
                     if self._run_partitions(executor, partitions, snapshot):
                         self._count_repeated()
+                        self._find_surplus(exporter)
                         return
             except (psycopg.OperationalError, SourceUnavailable) as error:
                 if restart == _MAX_RESTARTS - 1:
@@ -298,6 +305,27 @@ class _Run:
                 self.results[table.name].errors.append(f"{partition.id}: {problem}")
                 self._note(self.results[table.name].errors[-1])
 
+    def _find_surplus(self, source: psycopg.Connection[Any]) -> None:
+        """Tell, or prune, the documents without a row: by a scan on request, else only if their number says so."""
+        for table in self.tables:
+            result, collection = self.results[table.name], self.database[table.collection.name]
+            expected = result.counts.read - result.counts.quarantined
+            if self.empty.get(table.name, True):
+                result.surplus = 0
+            elif self.recheck or (result.complete and not self.dry_run):
+                there = expected if self.recheck else surplus.count_migrated(collection, table, expected)
+                result.missing = max(0, expected - there)
+                result.surplus = 0
+                if self.recheck or there != expected:
+                    for ids in surplus.find_surplus(source, collection, table):
+                        result.surplus += len(ids)
+                        if self.prune and ids and not self.dry_run:
+                            result.pruned += surplus.prune(collection, table, ids)
+            if result.missing:
+                self._note(
+                    f"{table.name}: {result.missing:,} documents are no longer there; --recheck loads them again"
+                )
+
     def _job(self, partition: Partition, snapshot: str, mapping: str, rules: frozenset[str]) -> Job:
         return Job(
             self.settings,
@@ -308,6 +336,7 @@ class _Run:
             rules,
             target_was_empty=self.empty[partition.table],
             dry_run=self.dry_run,
+            recheck=self.recheck,
             rows_per_second=self.share,
         )
 

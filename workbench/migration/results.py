@@ -28,7 +28,13 @@ class Progress:
 
 @dataclass
 class TableResult:
-    """What became of one table: the sum of its partitions, beside PostgreSQL's own count of its rows."""
+    """What became of one table: the sum of its partitions, beside PostgreSQL's own count of its rows.
+
+    Attributes:
+        surplus: migrated documents whose row the source no longer has; None where it was not asked.
+        pruned: how many of them this run deleted.
+        missing: documents that an earlier run wrote and that are no longer there.
+    """
 
     table: str
     source_rows: int = 0
@@ -38,6 +44,9 @@ class TableResult:
     done: int = 0
     retries: int = 0
     paused: bool = False
+    surplus: int | None = None
+    pruned: int = 0
+    missing: int = 0
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -58,6 +67,9 @@ class TableResult:
             "done": self.done,
             "retries": self.retries,
             "paused": self.paused,
+            "surplus": self.surplus,
+            "pruned": self.pruned,
+            "missing": self.missing,
             "complete": self.complete,
             "errors": list(self.errors),
         }
@@ -67,7 +79,10 @@ class TableResult:
         """The result that `as_dict` gave to the ledger."""
         names = ("table", "source_rows", "partitions", "done", "retries", "paused", "errors")
         seconds = {stage.name: stored[f"{stage.name}_seconds"] for stage in fields(Seconds)}
-        return cls(**{name: stored[name] for name in names}, counts=Counts.of(stored), seconds=Seconds(**seconds))
+        later = {name: stored[name] for name in ("surplus", "pruned", "missing") if name in stored}
+        return cls(
+            **{name: stored[name] for name in names}, **later, counts=Counts.of(stored), seconds=Seconds(**seconds)
+        )
 
 
 @dataclass(frozen=True)
