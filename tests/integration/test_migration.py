@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from workbench import connections, faults
 from workbench.errors import ConfigurationError, MigrationError
-from workbench.migration import extract, fence
+from workbench.migration import extract, fence, frames
 from workbench.migration.content import Content, content
 from workbench.migration.drill import environment
 from workbench.migration.executors import this_process
@@ -31,6 +31,7 @@ from workbench.migration.results import MigrationResult, Progress
 from workbench.migration.tables import TABLES
 from workbench.migration.worker import Job, run_partition
 from workbench.models import COLLECTIONS
+from workbench.models.fields import utc_now
 from workbench.settings import Settings, TenancyRule
 
 FEW = ("investigation_states", "investigation_audit_log", "transaction_scores")
@@ -94,6 +95,7 @@ def test_every_row_is_a_document_or_in_the_quarantine_and_a_second_run_writes_no
         before = content(database)
     require_balance(small_settings, first)
 
+    began = utc_now()
     second = run(small_settings)
     assert second.counts.written == 0
     assert second.counts.already_there + second.counts.quarantined == sum(rows.values())
@@ -101,6 +103,10 @@ def test_every_row_is_a_document_or_in_the_quarantine_and_a_second_run_writes_no
     with target(small_settings) as database:
         assert content(database) == before
         assert Quarantine(database).counts() == quarantined
+        attempts = frames.partitions(database)
+    assert len(attempts) == sum(table.partitions for table in second.tables.values())
+    assert (attempts.start >= began).all(), "the timeline of a run has none of an earlier one"
+    assert (attempts.end > attempts.start).any()
 
 
 def test_only_the_partition_of_a_changed_row_is_loaded_again(small_settings: Settings) -> None:
@@ -438,6 +444,7 @@ from workbench.migration.executors import local_processes, this_process
 from workbench.migration.partition import Partition
 from workbench.migration.pipeline import migrate
 from workbench.migration.worker import Job, run_partition
+from workbench.models.fields import utc_now
 from workbench.models import COLLECTIONS
 from workbench.settings import load_settings
 result = migrate(load_settings(), tables=sys.argv[2].split(","), executor=globals()[sys.argv[1]])

@@ -22,9 +22,10 @@ _SIZE_SECONDS = 10.0
 
 
 def accounts(results: Iterable[TableResult]) -> pd.DataFrame:
-    """One row a table: source_rows, read, written, already_there, quarantined, partitions, done, complete."""
+    """One row a table: its account, partitions, and documents whose row is gone (surplus; pruned in this run)."""
     columns = ["table", "source_rows", "read", "written", "already_there", "quarantined", "partitions", "done"]
-    return pd.DataFrame([result.as_dict() for result in results])[[*columns, "retries", "complete"]]
+    columns += ["retries", "surplus", "pruned", "complete"]
+    return pd.DataFrame([result.as_dict() for result in results])[columns].astype({"surplus": "Int64"})
 
 
 def stages(results: Iterable[TableResult]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -77,6 +77,11 @@ class Seconds:
     extract: float = 0.0
     build: float = 0.0
     load: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All stages together."""
+        return self.extract + self.build + self.load
 
     def __add__(self, other: Seconds) -> Seconds:
         return Seconds(self.extract + other.extract, self.build + other.build, self.load + other.load)
@@ -201,7 +206,10 @@ class Ledger:
         **facts: Any,
     ) -> bool:
         now = utc_now()
-        attempt = _attempt({**self.get(partition), "run_id": run_id}, state, counts, seconds, now)
+        known = self.get(partition)
+        if known.get("state") != State.STARTED:  # nothing was to be loaded, so no attempt was recorded before
+            known["started_at"] = now - timedelta(seconds=seconds.total)
+        attempt = _attempt({**known, "run_id": run_id}, state, counts, seconds, now)
         ended = self.partitions.update_one(
             {"_id": partition.id, **condition},
             {

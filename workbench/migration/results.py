@@ -107,6 +107,11 @@ class MigrationResult:
         return sum((table.counts for table in self.tables.values()), Counts())
 
     @property
+    def surplus(self) -> int:
+        """Migrated documents whose row is gone and that this run left."""
+        return sum((table.surplus or 0) - table.pruned for table in self.tables.values())
+
+    @property
     def state(self) -> State:
         """The state of the run as the ledger has it."""
         if self.complete:
