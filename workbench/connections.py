@@ -18,6 +18,7 @@ from workbench.errors import ConfigurationError, SourceUnavailable, TargetUnavai
 from workbench.settings import Settings
 
 Json = dict[str, Any]
+_EMBEDDED_SECONDS = 120.0
 APPLICATION_NAME = "workbench"
 
 _RETRYABLE_LABELS = ("RetryableWriteError", "TransientTransactionError")
@@ -91,7 +92,7 @@ def open_target(settings: Settings, *, bulk: bool = False, **options: Any) -> Mo
     with _opening():
         client: MongoClient[Json] = MongoClient(target_uri(settings), **_options(settings, bulk), **options)
     try:
-        with _opening(), pymongo.timeout(settings.server_selection_timeout_seconds):
+        with _opening(), pymongo.timeout(_patience(settings.server_selection_timeout_seconds, settings)):
             client.admin.command("ping")
     except WorkbenchError:
         client.close()
@@ -119,8 +120,8 @@ def _options(settings: Settings, bulk: bool) -> dict[str, Any]:
         "datetime_conversion": DatetimeConversion.DATETIME_AUTO,  # dates beyond Python's years stay readable
         "maxPoolSize": max(settings.max_pool_size, settings.min_pool_size),
         "minPoolSize": settings.min_pool_size,
-        "serverSelectionTimeoutMS": int(settings.server_selection_timeout_seconds * 1000),
-        "connectTimeoutMS": int(settings.connect_timeout_seconds * 1000),
+        "serverSelectionTimeoutMS": int(_patience(settings.server_selection_timeout_seconds, settings) * 1000),
+        "connectTimeoutMS": int(_patience(settings.connect_timeout_seconds, settings) * 1000),
         "timeoutMS": int(seconds * 1000),
         "w": int(concern) if concern.isdigit() else concern,
     }
@@ -133,6 +134,12 @@ def _options(settings: Settings, bulk: bool) -> dict[str, Any]:
     if settings.tls_ca_file:
         options["tlsCAFile"] = str(settings.tls_ca_file)
     return options
+
+
+def _patience(seconds: float, settings: Settings) -> float:
+    """How long to wait for an answer of the target. The embedded server is known to live, but answers nobody while it
+    begins the scan of a large collection (12 s for 700,000 documents)."""
+    return seconds if settings.mongodb_uri else max(seconds, _EMBEDDED_SECONDS)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
@@ -83,12 +83,21 @@ def _kill_worker(scene: Scene) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and scene.driver.is_running():
         with contextlib.suppress(psutil.NoSuchProcess):
-            for child in scene.driver.children():
-                if "spawn_main" in " ".join(child.cmdline()):
-                    child.kill()
-                    return
+            for worker in _workers(scene.driver):
+                worker.kill()
+                return
         time.sleep(0.02)
     raise Missed
+
+
+def _workers(driver: psutil.Process) -> Iterator[psutil.Process]:
+    """The driver's worker processes: its own, or those of the server that forks them."""
+    for child in driver.children():
+        command = " ".join(child.cmdline())
+        if "spawn_main" in command:
+            yield child
+        if "forkserver" in command:
+            yield from child.children()
 
 
 def _kill_driver(scene: Scene) -> None:

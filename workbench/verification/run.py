@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import secrets
 import time
 from collections.abc import Collection, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from workbench import connections
 from workbench.errors import ConfigurationError
+from workbench.migration.executors import local_processes
 from workbench.migration.extract import count_rows, export_snapshot, open_snapshot
 from workbench.migration.tables import TABLES
 from workbench.models.fields import utc_now
@@ -208,15 +207,17 @@ def _start_workers(context: Context, stack: ExitStack, tables: Iterable[TableRun
     """Let worker processes read all tables, the largest first, while this one asks the databases; whether there are."""
     if context.workers < 2 or not context.checks & {Check.COUNTS, Check.FIELDS}:
         return False
-    spawn = multiprocessing.get_context("spawn")
-    pool = stack.enter_context(ProcessPoolExecutor(context.workers, mp_context=spawn))
+    settings = context.settings.model_copy(update={"workers": context.workers})
+    pool = stack.enter_context(local_processes(settings))
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    for table in sorted(tables, key=lambda table: -context.sizes[table.name]):
+    tables = sorted(tables, key=lambda table: -context.sizes[table.name])
+    for table in tables:
         if not table.known_buckets:
             table.source_futures = [pool.submit(source_fingerprints, part) for part in table.source_parts]
             table.target_futures = [pool.submit(target_fingerprints, part) for part in table.target_parts]
             for future in (*table.source_futures, *table.target_futures):
                 future.add_done_callback(table.note_time)
+    for table in tables:  # after all rows, whose comparison nothing else should slow down
         if table.spec.vector and Check.STRUCTURE in context.checks:
             table.embeddings = pool.submit(embeddings_of, context.settings, table.name, context.seed)
     return True
