@@ -7,7 +7,9 @@ database and its own empty target database. Both are dropped afterwards.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +32,17 @@ LISTENER = StrictMongoDB()
 pymongo.monitoring.register(LISTENER)
 
 
-def pytest_configure() -> None:
-    """Let the processes that tests interrupt hear Ctrl-C, also where a shell runs pytest in the background."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes that tests interrupt hear Ctrl-C, also where a shell runs pytest in the background.
+
+    And keep files apart from those of other sessions: pytest closes the folder that all of them share to other users
+    when it starts, such as the one that PostgreSQL runs as where root starts it.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder = tempfile.mkdtemp(prefix="wb-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
