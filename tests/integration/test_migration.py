@@ -18,6 +18,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from workbench import connections, faults
+from workbench.cli.servers import status
 from workbench.errors import ConfigurationError, MigrationError
 from workbench.migration import extract, fence, frames
 from workbench.migration.content import Content, content
@@ -107,6 +108,32 @@ def test_every_row_is_a_document_or_in_the_quarantine_and_a_second_run_writes_no
     assert len(attempts) == sum(table.partitions for table in second.tables.values())
     assert (attempts.start >= began).all(), "the timeline of a run has none of an earlier one"
     assert (attempts.end > attempts.start).any()
+
+
+def test_status_tells_how_far_a_running_migration_has_come(
+    small_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment(small_settings).items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+
+    def ask(step: Progress) -> None:
+        if step.stage == "rows":
+            status()
+            said.append(capsys.readouterr().out)
+
+    for _ in range(2):
+        said.clear()
+        run(small_settings, tables=["investigation_states", "investigation_audit_log"], on_progress=ask)
+        first = {line.split()[0]: line.split() for line in said[0].splitlines() if "/" in line}
+        rows = str(rows_of(small_settings)["investigation_states"])
+        assert first["investigation_states"][1:3] == [rows, rows]
+        assert first["investigation_audit_log"][2] == "0"
+        assert first["investigation_audit_log"][-1] == "running"
+        assert "It is running, or was killed: its last partition changed at 20" in said[0]
+    status()
+    assert "done, started 20" in (text := capsys.readouterr().out)
+    assert "running" not in text.split("Last migration")[1]
 
 
 def test_only_the_partition_of_a_changed_row_is_loaded_again(small_settings: Settings) -> None:

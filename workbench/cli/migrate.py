@@ -119,6 +119,7 @@ def table_lines(results: Iterable[TableResult]) -> list[str]:
     for table in results:
         counts = table.counts
         state = "" if table.complete else "  PAUSED" if table.paused else "  INCOMPLETE"
+        state = "  running" if table.running and not table.complete and not table.errors else state
         retries = f", {table.retries} retries" if table.retries else ""
         lines.append(
             f"{table.table:<26}{table.source_rows:>11,}{counts.read:>11,}{counts.written:>11,}"

@@ -45,7 +45,7 @@ def status(data_dir: DataDir = None) -> None:
     """Show the embedded servers, and what the last migration did with each table."""
     from workbench import connections, embedded
     from workbench.cli.migrate import table_lines
-    from workbench.migration.ledger import Ledger
+    from workbench.migration.ledger import Ledger, State
     from workbench.migration.results import stored_results
 
     settings = load_settings()
@@ -60,7 +60,11 @@ def status(data_dir: DataDir = None) -> None:
         if run is None:
             typer.echo(f"No migration has run into the database {settings.mongodb_database}.")
             return
-        typer.echo(f"Last migration: {run['_id']}, {run['state']}, started {run['started_at']:%Y-%m-%d %H:%M:%S} UTC")
+        state = run.get("state", State.STARTED)
+        typer.echo(f"Last migration: {run['_id']}, {state}, started {run['started_at']:%Y-%m-%d %H:%M:%S} UTC")
+        if state == State.STARTED:
+            at = max(ledger.last_activity() or run["started_at"], run["started_at"])
+            typer.echo(f"It is running, or was killed: its last partition changed at {at:%Y-%m-%d %H:%M:%S} UTC.")
         for line in table_lines(stored_results(ledger)):
             typer.echo(line)
 

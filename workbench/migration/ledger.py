@@ -253,6 +253,12 @@ class Ledger:
         """The newest run."""
         return self.runs.find_one(sort=[("started_at", -1)])
 
+    def last_activity(self) -> datetime | None:
+        """When a partition last began or ended."""
+        moments = {"last": {"$max": {"$max": ["$started_at", "$ended_at"]}}}
+        found = list(self.partitions.aggregate([{"$group": {"_id": None, **moments}}]))
+        return found[0]["last"] if found else None
+
     # -- what a person decided ------------------------------------------------------------------------------------
 
     def control(self) -> dict[str, Any]:

@@ -211,6 +211,8 @@ class _Run:
                         self._durably(self._prepare)
                         settlement.finish(Quarantine(self.database), self.ledger)
                     partitions = self._plan(exporter)
+                    if not self.dry_run:
+                        self._save(State.STARTED)  # `workbench status` tells how far each table has come
                     if self._run_partitions(executor, partitions, snapshot):
                         self._count_repeated()
                         self._find_surplus(exporter)

@@ -32,6 +32,7 @@ class TableResult:
 
     Attributes:
         surplus: migrated documents whose row the source no longer has; None where it was not asked.
+        running: its run has not ended, or was killed.
         pruned: how many of them this run deleted.
         missing: documents that an earlier run wrote and that are no longer there.
     """
@@ -44,6 +45,7 @@ class TableResult:
     done: int = 0
     retries: int = 0
     paused: bool = False
+    running: bool = False
     surplus: int | None = None
     pruned: int = 0
     missing: int = 0
@@ -122,15 +124,26 @@ class MigrationResult:
 def stored_results(ledger: Ledger) -> list[TableResult]:
     """What the ledger says of each table: its newest run, with the counts as its partitions have them now.
 
-    A replay moves rows from the quarantine after that run, so the partitions know better than the run.
+    A replay moves rows from the quarantine after that run, so the partitions know better than the run. Of a run that
+    has not ended, or was killed, only the partitions that it has settled are counted.
     """
     newest: dict[str, TableResult] = {}
+    run_ids: dict[str, str | None] = {}
     for run in ledger.runs.find({"results": {"$exists": True}}).sort("started_at", -1):
         for stored in run["results"]:
-            newest.setdefault(stored["table"], TableResult.from_dict(stored))
+            if stored["table"] not in newest:
+                newest[stored["table"]] = TableResult.from_dict(stored)
+                run_ids[stored["table"]] = run["_id"] if run["state"] == State.STARTED else None
     for name, table in newest.items():
-        partitions = list(ledger.partitions.find({"table": name}, {"counts": 1, "state": 1}))
-        table.counts = sum((Counts.of(partition.get("counts")) for partition in partitions), Counts())
+        fields = {"counts": 1, "state": 1, "run_id": 1, "error": 1}
+        partitions = list(ledger.partitions.find({"table": name}, fields))
+        settled = [item for item in partitions if run_ids[name] in (None, item.get("run_id"))]
+        table.counts = sum(
+            (Counts.of(item.get("counts")) for item in settled if item["state"] != State.STARTED), Counts()
+        )
         table.partitions = len(partitions)
-        table.done = sum(partition["state"] == State.DONE for partition in partitions)
+        table.done = sum(item["state"] == State.DONE for item in settled)
+        if run_ids[name]:
+            table.running = True
+            table.errors += [f"{item['_id']}: {item['error']}" for item in settled if item["state"] == State.FAILED]
     return sorted(newest.values(), key=lambda table: list(TABLES).index(table.table))
