@@ -18,8 +18,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import bson
@@ -28,7 +29,7 @@ import pandas as pd
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from workbench.benchmark.statistics import Interval, summarize
+from workbench.benchmark.statistics import CONFIDENCE
 from workbench.models.fields import MAX_DOCUMENT_BYTES
 
 Json: TypeAlias = dict[str, Any]
@@ -39,6 +40,8 @@ GROWTH = 100
 """How often larger than the largest of today an investigation may become: the sample has small cases."""
 MARGIN = 0.10
 _BATCH = 1_000
+_RESAMPLES = 200
+_LOADS = 3  # the shapes in turn
 _COMPARED = 5  # owners for which the shapes' answers are compared
 
 
@@ -80,7 +83,7 @@ class Family:
 
 @dataclass(frozen=True)
 class ShapeFigures:
-    """What was measured of one shape. Latencies are medians in milliseconds with their intervals."""
+    """What was measured of one shape: `load_seconds` of each load, `samples_ms` of each question."""
 
     family: str
     shape: Shape
@@ -91,19 +94,37 @@ class ShapeFigures:
     bytes_largest: int
     index_keys: int
     index_bytes: int | None
-    items_per_second: float
-    medians_ms: Mapping[str, float]
-    intervals_ms: Mapping[str, Interval]
+    load_seconds: tuple[float, ...]
+    samples_ms: Mapping[str, tuple[float, ...]]
+
+    @property
+    def items_per_second(self) -> float:
+        """Items loaded a second, by the median of the loads."""
+        return self.items / float(np.median(self.load_seconds))
+
+    @cached_property
+    def medians_ms(self) -> dict[str, float]:
+        """The median latency of each question."""
+        return {name: float(np.median(samples)) for name, samples in self.samples_ms.items()}
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The shape that the rule chooses, each shape's cost (None where it is out), and why, in figures."""
+    """The shape that the rule chooses, each shape's cost (None where it is out), and why, in figures.
+
+    `certainty` is the share of bootstrap resamples of the times in which the same shape is chosen.
+    """
 
     family: str
     shape: Shape
     costs: Mapping[Shape, float | None]
     reasons: tuple[str, ...]
+    certainty: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether the spread of the times leaves the choice as it is."""
+        return self.certainty >= CONFIDENCE
 
     def __str__(self) -> str:
         return f"{self.family}: {self.shape}. " + " ".join(self.reasons)
@@ -125,22 +146,30 @@ def measure_shapes(
         family: what the items are.
         items: the documents of the reference shape, in memory.
         owners: `tenant_id` and owner of the investigations that are asked about, in turn.
-        samples: executions of each question and shape.
+        samples: executions of each question and shape; the shapes take turns, so that a busy machine slows all.
         prefix: of the scratch collections' names.
 
     Raises:
         ValueError: two shapes answer a question differently, so that their figures cannot be compared.
     """
-    figures = []
-    answers: dict[str, Answer] = {}
-    for shape in Shape:
-        collection = database[f"{prefix}_{family.name}_{shape}".replace(" ", "_")]
-        collection.drop()
-        try:
-            figures.append(_measure_shape(collection, family, shape, items, owners, samples, answers))
-        finally:
+    stored = {shape: database[f"{prefix}_{family.name}_{shape}".replace(" ", "_")] for shape in Shape}
+    try:
+        loads = [{shape: _load_shape(stored[shape], family, shape, items) for shape in Shape} for _ in range(_LOADS)]
+        figures = [
+            replace(loads[-1][shape], load_seconds=tuple(load[shape].load_seconds[0] for load in loads))
+            for shape in Shape
+        ]
+        for question in family.questions:
+            if not question.writes:
+                _require_same_answers(stored, family, question, owners[:_COMPARED])
+        latencies = {question.name: _ask_in_turns(stored, question, owners, samples) for question in family.questions}
+    finally:
+        for collection in stored.values():
             collection.drop()
-    return figures
+    return [
+        replace(one, samples_ms={name: tuple(by_shape[one.shape]) for name, by_shape in latencies.items()})
+        for one in figures
+    ]
 
 
 def shaped(family: Family, shape: Shape, items: Iterable[Json]) -> list[Json]:
@@ -185,17 +214,42 @@ def recommend(figures: Sequence[ShapeFigures]) -> Recommendation:
     ]
     if not kept:
         raise ValueError(f"{family}: no shape holds the items. {' '.join(reasons)}")
-    ratios = costs_frame(figures)
-    costs: dict[Shape, float | None] = {one.shape: None for one in figures}
-    costs |= {one.shape: float(np.exp(np.log(ratios[str(one.shape)]).mean())) for one in kept}
-    known = {shape: cost for shape, cost in costs.items() if cost is not None}
-    lowest = min(known.values())
-    chosen = next(shape for shape in Shape if known.get(shape, math.inf) <= lowest * (1 + MARGIN))
+    chosen, known = _choose(kept)
+    costs: dict[Shape, float | None] = {one.shape: known.get(one.shape) for one in figures}
     said = ", ".join(f"{shape} {cost:.2f}" for shape, cost in known.items())
-    reasons.append(f"Cost over the best of each figure ({', '.join(ratios['figure'])}): {said}.")
-    if known[chosen] > lowest:
+    reasons.append(f"Cost over the best of each figure ({', '.join(_costs(kept[0], kept))}): {said}.")
+    if known[chosen] > min(known.values()):
         reasons.append(f"{chosen} is within {MARGIN:.0%} of the lowest and simpler.")
-    return Recommendation(family, chosen, costs, tuple(reasons))
+    certainty = _certainty(kept, chosen)
+    reasons.append(f"{certainty:.0%} of resamples of the times choose the same.")
+    found = Recommendation(family, chosen, costs, tuple(reasons), certainty)
+    if not found.settled:
+        found = replace(found, reasons=(*found.reasons, "That does not settle it: take more samples."))
+    return found
+
+
+def _choose(kept: Sequence[ShapeFigures]) -> tuple[Shape, dict[Shape, float]]:
+    """The shape that the rule chooses, and the cost of each."""
+    costs = {one.shape: _costs(one, kept) for one in kept}
+    best = {name: min(own[name] for own in costs.values()) for name in costs[kept[0].shape]}
+    means = {
+        shape: math.exp(sum(math.log(own[name] / best[name]) for name in best) / len(best))
+        for shape, own in costs.items()
+    }
+    limit = min(means.values()) * (1 + MARGIN)
+    return next(shape for shape in Shape if means.get(shape, math.inf) <= limit), means
+
+
+def _certainty(kept: Sequence[ShapeFigures], chosen: Shape) -> float:
+    random = np.random.default_rng(0)
+    same = 0
+    for _ in range(_RESAMPLES):
+        drawn = [
+            replace(one, samples_ms={name: tuple(random.choice(own, len(own))) for name, own in one.samples_ms.items()})
+            for one in kept
+        ]
+        same += _choose(drawn)[0] is chosen
+    return same / _RESAMPLES
 
 
 def _kept(figures: Sequence[ShapeFigures]) -> list[ShapeFigures]:
@@ -215,6 +269,12 @@ def _costs(one: ShapeFigures, compared: Sequence[ShapeFigures]) -> dict[str, flo
         "load time": 1 / one.items_per_second,
         **one.medians_ms,
     }
+
+
+def verdict_text(choices: Sequence[Recommendation]) -> str:
+    """The choices in one sentence; one that is not settled is named as such."""
+    said = [f"{one.family} as {one.shape}{'' if one.settled else ' (not settled)'}" for one in choices]
+    return f"By these figures: {', '.join(said)}."
 
 
 def figures_frame(figures: Sequence[ShapeFigures]) -> pd.DataFrame:
@@ -257,15 +317,8 @@ def question_frame(figures: Sequence[ShapeFigures]) -> pd.DataFrame:
     )
 
 
-def _measure_shape(
-    collection: Collection[Json],
-    family: Family,
-    shape: Shape,
-    items: Sequence[Json],
-    owners: Sequence[Json],
-    samples: int,
-    answers: dict[str, Answer],
-) -> ShapeFigures:
+def _load_shape(collection: Collection[Json], family: Family, shape: Shape, items: Sequence[Json]) -> ShapeFigures:
+    collection.drop()
     documents = shaped(family, shape, items)
     sizes = [len(bson.encode(document)) for document in documents]
     for keys in family.indexes[shape]:
@@ -274,29 +327,38 @@ def _measure_shape(
     for start in range(0, len(documents), _BATCH):
         collection.insert_many(documents[start : start + _BATCH], ordered=False)
     seconds = time.perf_counter() - started
-    medians, intervals = {}, {}
-    for question in family.questions:
-        ask = question.ask[shape]
-        if not question.writes:
-            given = [ask(collection, owner) for owner in owners[:_COMPARED]]
-            if answers.setdefault(question.name, given) != given:
-                raise ValueError(f"{family.name}: the shapes answer {question.name!r} differently.")
-        latencies = []
-        for number in range(samples):
-            owner = dict(owners[number % len(owners)], serial=number)
-            began = time.perf_counter()
-            ask(collection, owner)
-            latencies.append((time.perf_counter() - began) * 1000)
-        summary = summarize(latencies)
-        medians[question.name], intervals[question.name] = summary.median, summary.median_interval
     return ShapeFigures(
         family.name, shape, len(items), len(documents), sum(sizes), sum(sizes) / len(sizes), max(sizes),
         index_keys=_index_keys(documents, family.indexes[shape]),
         index_bytes=_index_bytes(collection),
-        items_per_second=len(items) / seconds,
-        medians_ms=medians,
-        intervals_ms=intervals,
+        load_seconds=(seconds,),
+        samples_ms={},
     )  # fmt: skip
+
+
+def _require_same_answers(
+    stored: Mapping[Shape, Collection[Json]], family: Family, question: Question, owners: Sequence[Json]
+) -> None:
+    answers = [[question.ask[shape](collection, owner) for owner in owners] for shape, collection in stored.items()]
+    if any(answer != answers[0] for answer in answers):
+        raise ValueError(f"{family.name}: the shapes answer {question.name!r} differently.")
+
+
+def _ask_in_turns(
+    stored: Mapping[Shape, Collection[Json]], question: Question, owners: Sequence[Json], samples: int
+) -> dict[Shape, list[float]]:
+    """Latencies in milliseconds; which shape goes first is drawn for each turn."""
+    random = np.random.default_rng(0)
+    shapes = list(stored)
+    latencies: dict[Shape, list[float]] = {shape: [] for shape in shapes}
+    for number in range(samples):
+        owner = dict(owners[number % len(owners)], serial=number)
+        for place in random.permutation(len(shapes)):
+            shape = shapes[place]
+            began = time.perf_counter()
+            question.ask[shape](stored[shape], owner)
+            latencies[shape].append((time.perf_counter() - began) * 1000)
+    return latencies
 
 
 def _inner(item: Mapping[str, Any], family: Family) -> Json:

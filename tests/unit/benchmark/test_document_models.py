@@ -21,7 +21,8 @@ from workbench.models.fields import MAX_DOCUMENT_BYTES, utc_now
 
 
 def figures(shape: Shape, *, ms: float = 1.0, largest: int = 1_000, **changes: Any) -> ShapeFigures:
-    one = ShapeFigures("audit", shape, 10, 10, 1_000, 100, largest, 30, 300, 1_000, {"one": ms, "two": ms}, {})
+    samples = {"one": (ms,) * 20, "two": (ms,) * 20}
+    one = ShapeFigures("audit", shape, 10, 10, 1_000, 100, largest, 30, 300, (0.01,), samples)
     return replace(one, **changes)
 
 
@@ -73,11 +74,20 @@ def test_the_sizes_of_indexes_and_the_load_rate_count() -> None:
     assert recommend(small).shape is Shape.BUCKET
     unknown = [figures(Shape.REFERENCE, index_bytes=None), figures(Shape.BUCKET, index_keys=3)]
     assert recommend(unknown).shape is Shape.BUCKET
-    slow = [figures(Shape.REFERENCE, items_per_second=100.0), figures(Shape.BUCKET)]
+    slow = [figures(Shape.REFERENCE, load_seconds=(0.1, 0.1, 5.0)), figures(Shape.BUCKET)]
     found = recommend(slow)
     assert found.shape is Shape.BUCKET
     assert found.costs[Shape.REFERENCE] == pytest.approx(10 ** (1 / 5))
     assert "(size, index size, load time, one, two)" in str(found)
+
+
+def test_a_choice_that_the_spread_of_the_latencies_could_turn_is_not_settled() -> None:
+    clear = recommend([figures(Shape.REFERENCE, ms=9), figures(Shape.BUCKET, ms=1)])
+    assert (clear.certainty, clear.settled) == (1, True)
+    noisy = {"one": tuple(float(n % 9 + 1) for n in range(20)), "two": (1.2,) * 20}
+    found = recommend([figures(Shape.REFERENCE, samples_ms=noisy), figures(Shape.BUCKET, ms=1.9)])
+    assert 0 < found.certainty < 0.95
+    assert str(found).endswith("That does not settle it: take more samples.")
 
 
 def test_a_shape_whose_document_grows_with_its_case_is_out_however_fast() -> None:
