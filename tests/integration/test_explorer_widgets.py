@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,6 +196,24 @@ def test_an_unexpected_error_is_named_and_logged(model: ExplorerModel, caplog: p
     assert "secrets" not in found.view.message.value
     assert "ZeroDivisionError" in caplog.text
     assert not found.view.open.disabled
+
+
+def test_a_part_that_fails_says_so_in_its_place(model: ExplorerModel) -> None:
+    found = explorer(model, investigation_id=CASE)
+    assert found._dossier is not None
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("with secrets")
+
+    parts = list(found._dossier.parts)
+    place = next(i for i, part in enumerate(parts) if part.title == "Transaction scores")
+    parts[place] = replace(parts[place], draw=fail)
+    found._dossier = replace(found._dossier, parts=tuple(parts))
+    found.view.section.value = "Transactions"
+    shown = found.view.detail.value
+    assert "unexpected ZeroDivisionError" in shown
+    assert "secrets" not in shown
+    assert "Riskiest transactions" in shown
 
 
 def test_every_section_of_a_detail(model: ExplorerModel) -> None:

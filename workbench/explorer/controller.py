@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -238,7 +239,7 @@ class ExplorerController:
             parts = (*parts, dossier.difference(int(self.view.before.value), int(self.view.after.value)))
         self.view.show_detail(
             heading=dossier.investigation_id,
-            html="".join(part_html(part) for part in parts),
+            html="".join(_html_of(part) for part in parts),
             with_versions=section == "History",
         )
 
@@ -295,3 +296,13 @@ class ExplorerController:
         if errors:
             self.view.error(" ".join(errors))
         self._done.set()
+
+
+def _html_of(part: Part) -> str:
+    """A part as HTML. One that cannot be shown says so in its place; the others of its section stay."""
+    try:
+        return part_html(part)
+    except Exception as error:  # data may be of any kind, and nobody sees a traceback of a callback
+        _LOG.exception("explorer")
+        said = f"This cannot be shown: unexpected {type(error).__name__}. The log has its traceback."
+        return f'<h3>{escape(part.title)}</h3><p role="alert" class="wb-alert">{said}</p>'

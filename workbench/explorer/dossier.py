@@ -161,7 +161,7 @@ def _findings(found: Json, question: Question) -> Part:
             "domain": name,
             "risk": finding.get("risk_score"),
             "confidence": finding.get("confidence"),
-            "evidence": "; ".join(map(text_of, finding.get("evidence") or [])),
+            "evidence": _evidence(finding["evidence"]) if "evidence" in finding else "",
         }
         for name, finding in domains.items()
     ]
@@ -176,6 +176,11 @@ def _findings(found: Json, question: Question) -> Part:
     note = "" if len(frame) else "No domain has reported yet."
     alt = figures.alt_text(frame, label="domain", value="risk") if known else ""
     return Part(title, frame, (question,), note=note, draw=draw if known else None, alt=alt)
+
+
+def _evidence(value: Any) -> str:
+    """Evidence of any JSON shape as text; the items of a list one after another."""
+    return "; ".join(text_of(item) or "null" for item in value) if isinstance(value, list) else text_of(value) or "null"
 
 
 def _scores(bins: list[Json], question: Question) -> Part:

@@ -16,15 +16,17 @@ from workbench.reporting import figures
 
 MAX_EXECUTIONS = 200
 MAX_ACTIONS = 500
+WHOLE = "(whole execution)"
+_UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 
 
-async def response_parts(reader: Reader, tenants: list[str], investigation_id: str) -> tuple[Part, Part]:
-    """The playbook executions of an investigation, and the tool actions of these executions.
+async def response_parts(reader: Reader, tenants: list[str], investigation_id: str) -> tuple[Part, ...]:
+    """What was done in time, the playbook executions of an investigation, and the tool actions of these executions.
 
     `tenants` are those under which playbooks and tools are stored: their tables have a tenant of their own.
     """
     if not tenants:
-        return playbook_part([], ()), tool_part([], ())
+        return _parts([], (), [], ())
     executions = Question(
         soar_playbook_executions.COLLECTION,
         tuple(tenants),
@@ -34,7 +36,7 @@ async def response_parts(reader: Reader, tenants: list[str], investigation_id: s
     )
     rows = await reader.rows(executions)
     if not rows:
-        return playbook_part([], (executions,)), tool_part([], ())
+        return _parts([], (executions,), [], ())
     actions = Question(
         composio_action_audits.COLLECTION,
         tuple(sorted({str(row["tenant_id"]) for row in rows})),
@@ -46,62 +48,104 @@ async def response_parts(reader: Reader, tenants: list[str], investigation_id: s
         {"executed_at": -1},
         MAX_ACTIONS,
     )  # fmt: skip
-    return playbook_part(rows, (executions,)), tool_part(await reader.rows(actions), (actions,))
+    return _parts(rows, (executions,), await reader.rows(actions), (actions,))
+
+
+def _parts(
+    executions: list[Json], of_executions: tuple[Question, ...], actions: list[Json], of_actions: tuple[Question, ...]
+) -> tuple[Part, ...]:
+    playbooks, tools = playbook_part(executions, of_executions), tool_part(actions, of_actions)
+    return timeline_part(playbooks, tools), playbooks, tools
 
 
 def playbook_part(rows: list[Json], questions: tuple[Question, ...]) -> Part:
-    """Executions with a line for each of their actions, drawn as a timeline."""
+    """A line for each execution, followed by a line for each of its actions."""
     lines = [line for row in rows for line in _lines(row)]
     columns = ["playbook", "execution", "action", "status", "start", "end", "result", "error"]
     frame = pd.DataFrame(lines, columns=columns)
     for column in ("start", "end"):
         frame[column] = pd.to_datetime(frame[column], utc=True, format="mixed")
-    note = f"{len(rows)} playbook executions." if rows else "No playbook was executed for it."
+    failed = sum(row["status"] == "failed" for row in rows)
+    note = f"{len(rows)} playbook executions, {failed} of them failed." if rows else "No playbook was executed for it."
+    return Part("Playbook executions", frame, questions, note=note)
+
+
+def timeline_part(playbooks: Part, tools: Part) -> Part:
+    """What playbooks and tools did, in time: from the two parts that tell it in words."""
+    done, used = playbooks.frame, tools.frame
+    whole = done["action"] == WHOLE
+    frame = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "what": ("playbook " + done["playbook"]).where(whole, done["playbook"] + ": " + done["action"]),
+                    "status": done["status"],
+                    "start": done["start"],
+                    "end": done["end"],
+                    "retries": 0,
+                }
+            ),
+            pd.DataFrame(
+                {
+                    "what": "tool " + used["toolkit"] + ": " + used["action"],
+                    "status": used["status"],
+                    "start": pd.to_datetime(used["executed (UTC)"], utc=True),
+                    "end": pd.to_datetime(used["executed (UTC)"], utc=True),
+                    "retries": used["retries"],
+                }
+            ),
+        ],
+        ignore_index=True,
+    )
+    frame = frame[frame["start"].notna()].sort_values("start", kind="stable").reset_index(drop=True)
     failed = int((frame["status"] == "failed").sum())
-    alt = f"Timeline of {len(frame)} playbook actions in {len(rows)} executions; {failed} failed."
-    drawable = frame["start"].notna().any()
-    return Part("Playbook executions", frame, questions, note=note, draw=_timeline if drawable else None, alt=alt)
+    alt = f"Timeline of {len(frame)} playbook executions, their actions and tool actions; {failed} failed."
+    note = "" if len(frame) else "Nothing was done about it by playbooks or tools."
+    return Part("Response in time", frame, (*playbooks.questions, *tools.questions), note=note, draw=_timeline, alt=alt)
 
 
 def _timeline(frame: pd.DataFrame) -> Any:
-    known = frame[frame["start"].notna()].copy()
-    known["end"] = known["end"].fillna(known["start"])
+    first = frame["start"].min()
+    ends = frame["end"].fillna(frame["start"])
+    span = (ends.max() - first).total_seconds()
+    unit, seconds = next((u for u in _UNITS if span >= 3 * u[1]), _UNITS[-1])
+    drawn = frame.assign(
+        start=(frame["start"] - first).dt.total_seconds() / seconds, end=(ends - first).dt.total_seconds() / seconds
+    )
     return figures.timeline(
-        known,
-        lane="playbook",
+        drawn,
+        lane="what",
         state="status",
-        title="What the playbooks did, and how it ended",
-        xlabel="seconds since the first action",
+        title="What playbooks and tools did, and how it ended",
+        xlabel=f"{unit} since {first:%Y-%m-%d %H:%M:%S} UTC",
     )
 
 
 def _lines(row: Json) -> list[Json]:
-    common = {"playbook": row["playbook_id"], "execution": row["execution_id"]}
-    actions = [action for action in row.get("actions_executed") or [] if isinstance(action, dict)]
-    if not actions:
-        return [
-            common
-            | {
-                "action": "(whole execution)",
-                "status": row["status"],
-                "start": row["started_at"],
-                "end": row.get("completed_at"),
-                "result": "",
-                "error": text_of(row.get("error_message")),
-            }
-        ]
-    return [
+    common = {"playbook": str(row["playbook_id"]), "execution": row["execution_id"]}
+    actions = [
         common
         | {
-            "action": text_of(action.get("action_type") or action.get("action_id")),
-            "status": text_of(action.get("status") or row["status"]),
+            "action": text_of(action.get("action_type") or action.get("action_id")) or "(unnamed)",
+            "status": text_of(action.get("status")) or ("failed" if action.get("error") else "unknown"),
             "start": moment(action.get("started_at")) or row["started_at"],
             "end": moment(action.get("completed_at")),
             "result": text_of(action.get("result")),
             "error": text_of(action.get("error")),
         }
-        for action in actions
+        for action in row.get("actions_executed") or []
+        if isinstance(action, dict)
     ]
+    broken = ", ".join(action["action"] for action in actions if action["status"] == "failed")
+    execution = common | {
+        "action": WHOLE,
+        "status": row["status"],
+        "start": row["started_at"],
+        "end": row.get("completed_at"),
+        "result": f"failed: {broken}" if broken else "",
+        "error": text_of(row.get("error_message")),
+    }
+    return [execution, *actions]
 
 
 def moment(value: Any) -> datetime | None:

@@ -61,6 +61,8 @@ def latency_distributions(frame: pd.DataFrame, *, title: str) -> Figure:
     places = [names.index(name) for name in targets["workload"]]
     ax.plot(targets["target_ms"], places, marker="|", color="black", linestyle="", markersize=12, label="target (P99)")
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     fig.legend(loc="outside lower left", ncols=3)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from workbench.reporting.states import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, look_of
 
@@ -223,12 +223,14 @@ def lines(
             )
     if log_x:
         ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
     if log_y:
         ax.set_yscale("log")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
     return fig
 
 

@@ -131,3 +131,17 @@ def test_alt_text_names_extremes_and_sum() -> None:
 )
 def test_numbers_read_well(value: float, text: str) -> None:
     assert figures.number_text(value) == text
+
+
+@pytest.mark.parametrize("name", ["$", "a$b$", r"$\frac{1}$", "$x_{", "cost in US$ and €$"])
+def test_a_dollar_sign_in_data_is_a_dollar_sign(name: str) -> None:
+    frame = pd.DataFrame({name: [name], "n": [1]})
+    assert name in texts(figures.bar_by_table(frame, value="n", label=name, title=name, xlabel=name))
+
+
+def test_logarithmic_axes_are_labelled_in_plain_numbers() -> None:
+    frame = pd.DataFrame({"x": [1.0, 10.0, 1_000.0], "y": [2.0, 3.0, 900.0]})
+    fig = figures.lines(frame, x="x", y=["y"], title="T", xlabel="x", ylabel="y", log_x=True, log_y=True)
+    assert "100" in texts(fig)
+    minor = {t.get_text() for axis in (fig.axes[0].xaxis, fig.axes[0].yaxis) for t in axis.get_ticklabels(minor=True)}
+    assert not any("$" in text for text in texts(fig) | minor)
