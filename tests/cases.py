@@ -74,6 +74,7 @@ def _case() -> Document:
                 "network": {"risk_score": 0.4},
             },
         },
+        created_at=START + timedelta(hours=1),
         updated_at=START + timedelta(days=30),
         outbox=[entry(5)],
     )

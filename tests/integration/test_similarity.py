@@ -87,24 +87,35 @@ async def test_vectors_are_read_once_and_again_when_something_was_added(
     search: SimilaritySearch, database: Database[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_module, "CHECK_SECONDS", 0.0)
-    assert len((await search.vectors(TENANT))[0]) == ANOMALIES
+    assert await search.warm_up(TENANT) == ANOMALIES
     kept = search._cache[TENANT].blocks
-    await search.vectors(TENANT)
+    await search.warm_up(TENANT)
     assert search._cache[TENANT].blocks is kept
     added = dict(database.anomaly_events.find_one({"anomaly_id": anomaly_id(TENANT, 39)}))
     added |= {"_id": ObjectId(), "anomaly_id": anomaly_id(TENANT, 999)}
     database.anomaly_events.insert_one(added)
     try:
-        assert len((await search.vectors(TENANT))[0]) == ANOMALIES + 1
+        assert await search.warm_up(TENANT) == ANOMALIES + 1
     finally:
         database.anomaly_events.delete_one({"_id": added["_id"]})
+
+
+async def test_tenants_that_were_asked_least_lately_are_not_kept(
+    search: SimilaritySearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "CACHED_BYTES", int(1.5 * ANOMALIES * 4 * 384))
+    assert await search.warm_up(TENANT) == ANOMALIES
+    assert await search.warm_up(OTHER) > 0
+    assert list(search._cache) == [OTHER]
+    assert len((await search.to_event(TENANT, anomaly_id(TENANT, 0))).hits) == 10
+    assert list(search._cache) == [TENANT]
 
 
 async def test_more_vectors_than_are_kept_are_streamed(
     search: SimilaritySearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = await search.to_event(TENANT, anomaly_id(TENANT, 3))
-    monkeypatch.setattr(search_module, "CACHED_VECTORS", 10)
+    monkeypatch.setattr(search_module, "CACHED_BYTES", 10 * 4 * 384)
     monkeypatch.setattr(search_module, "BLOCK_ROWS", 7)
     search._cache.clear()
     streamed = await search.to_event(TENANT, anomaly_id(TENANT, 3))
@@ -183,7 +194,7 @@ async def test_a_search_among_the_whole_sample_takes_less_than_a_second_once_war
     tenant = migrated.default_tenant
     event = await client[migrated.mongodb_database].anomaly_events.find_one({"tenant_id": tenant})
     assert event is not None
-    await search.vectors(tenant)
+    await search.warm_up(tenant)
     started = time.monotonic()
     found = await search.to_event(tenant, event["anomaly_id"])
     assert time.monotonic() - started < 1

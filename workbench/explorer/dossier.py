@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from workbench.reporting import figures
 BINS = 20
 TOP_TRANSACTIONS = 20
 MAX_ANOMALIES = 1_000
-MAX_ENTRIES = 1_000
+MAX_ENTRIES = 5_000
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ async def read_dossier(reader: Reader, tenant: str, investigation_id: str, integ
     found = document[0]
     waiting = [e for e in found.get("outbox") or [] if e.get("entry_id") not in {a["entry_id"] for a in audit}]
     entries = sorted([*audit, *waiting], key=lambda e: (e["timestamp"], e.get("to_version") or 0), reverse=True)
+    if not bins:
+        bins, top = _scores_of_results(found)
     own = Question(investigations.COLLECTION, (tenant,), {"investigation_id": investigation_id}, limit=1)
     return Dossier(
         investigation_id,
@@ -194,6 +197,17 @@ def _scores(bins: list[Json], question: Question) -> Part:
     return Part("Transaction scores", frame, (question,), note=note, draw=charts.score_bins, alt=alt)
 
 
+def _scores_of_results(found: Json) -> tuple[list[Json], list[Json]]:
+    """The scores that stand in the investigation itself, as the answers of `_bins` and `_top`."""
+    scores = (found.get("results") or {}).get("transaction_scores") or {}
+    counts = Counter(min(BINS - 1, int(score * BINS)) for score in scores.values())
+    riskiest = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:TOP_TRANSACTIONS]
+    return (
+        [{"_id": place, "transactions": number} for place, number in counts.items()],
+        [{"transaction_id": name, "risk_score": score, "created_at": None} for name, score in riskiest],
+    )
+
+
 def _riskiest(rows: list[Json], question: Question) -> Part:
     frame = pd.DataFrame(
         [
@@ -229,6 +243,8 @@ def anomaly_part(rows: list[Json], question: Question, title: str = "Anomalies o
     worst = int((frame["severity"] == "critical").sum())
     alt = f"{len(frame):,} anomalies by time and score; {worst:,} of them critical."
     note = "" if len(frame) else "No anomaly is linked to it."
+    if len(frame) >= MAX_ANOMALIES:
+        note = f"The newest {MAX_ANOMALIES:,} anomalies; there are more."
     return Part(title, frame, (question,), note=note, draw=charts.events_in_time, alt=alt)
 
 
@@ -249,4 +265,5 @@ def _history(entries: list[Json], question: Question) -> Part:
         columns=["time (UTC)", "action", "user", "source", "from", "to", "changed"],
         dtype=object,
     )
-    return Part("Audit history", frame, (question,))
+    note = f"The newest {MAX_ENTRIES:,} entries; there are more." if len(entries) >= MAX_ENTRIES else ""
+    return Part("Audit history", frame, (question,), note=note)

@@ -37,8 +37,8 @@ _UTC = ZoneInfo("UTC")
 class InvestigationFilter:
     """What is looked for. Empty or None means: any.
 
-    `text` is taken literally: the beginning of an investigation's id, or any part of a user's id. Dates are days in
-    UTC, both included, of the last update. A risk bound leaves out investigations without a risk score.
+    `text` is taken literally, in capitals or not: the beginning of an investigation's id, or any part of a user's.
+    Dates are days in UTC, both included, of the last update. A risk bound leaves out those without a risk score.
     """
 
     tenant: str
@@ -84,7 +84,13 @@ class InvestigationFilter:
         if len(text) > MAX_TEXT:
             raise InvalidInput("text", f"must have at most {MAX_TEXT} characters")
         literally = re.escape(text)
-        return {"$or": [{"investigation_id": {"$regex": f"^{literally}"}}, {"user_id": {"$regex": literally}}]}
+        begins, within = f"^{literally}", literally
+        return {
+            "$or": [
+                {path: {"$regex": pattern, "$options": "i"}}
+                for path, pattern in (("investigation_id", begins), ("user_id", within))
+            ]
+        }
 
 
 @dataclass(frozen=True)
@@ -130,13 +136,15 @@ async def read_page(
         about: what an earlier page counted; the first page counts itself.
     """
     whole = wanted.question()
+    asked = _beyond(whole, after)
+    one_more = replace(asked, limit=PAGE_ROWS + 1)  # whether there is another page
     if after is None:
-        rows, about = await asyncio.gather(reader.rows(whole), reader.count(whole))
+        rows, about = await asyncio.gather(reader.rows(one_more), reader.count(whole))
     else:
-        rows = await reader.rows(_beyond(whole, after))
-    full = len(rows) == PAGE_ROWS
-    next_key = (rows[-1]["updated_at"], rows[-1]["_id"]) if full else None
-    part = Part("Investigations", page_frame(rows), (_beyond(whole, after),))
+        rows = await reader.rows(one_more)
+    more, rows = len(rows) > PAGE_ROWS, rows[:PAGE_ROWS]
+    next_key = (rows[-1]["updated_at"], rows[-1]["_id"]) if more else None
+    part = Part("Investigations", page_frame(rows), (asked,))
     return InvestigationPage(part, first, about, tuple(row["investigation_id"] for row in rows), next_key)
 
 

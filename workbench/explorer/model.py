@@ -104,7 +104,7 @@ class ExplorerModel:
 
     async def similar(self, tenant: str, dossier: Dossier) -> tuple[Part, Part]:
         """Anomalies like those of an investigation, and the investigations that had them."""
-        return await similar.similar_parts(self._ask(), tenant, dossier.investigation_id, dossier.anomalies)
+        return await similar.similar_parts(self._ask(), tenant, dossier.investigation, dossier.anomalies)
 
     async def neighbours(self, tenant: str, anomaly_id: str, *, limit: int = 10, severity: str | None = None) -> Part:
         """The anomalies most like one.
@@ -136,7 +136,7 @@ class ExplorerModel:
     async def warm_up(self, tenant: str) -> None:
         """Read the tenant's vectors, so that the first search does not wait for them."""
         reader = self._ask()
-        await reader.to_end(reader.similarity.vectors(tenant))
+        await reader.to_end(reader.similarity.warm_up(tenant))
 
     async def _close_reader(self) -> None:
         if self._reader is not None:

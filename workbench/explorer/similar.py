@@ -12,6 +12,7 @@ import pandas as pd
 from workbench.explorer.part import Part
 from workbench.explorer.question import Question
 from workbench.explorer.reader import Reader
+from workbench.models import investigations
 from workbench.models.anomaly_events import COLLECTION
 from workbench.similarity.search import Hit, SimilarResult
 
@@ -20,6 +21,7 @@ MAX_SEEDS = 5
 HITS_A_SEED = 20
 """Anomalies of others that count for each."""
 SHOWN_INVESTIGATIONS = 10
+MAX_LOOKED_UP = 100
 _FIELDS = (
     "anomaly_id", "investigation_id", "metric", "severity", "score", "status", "cohort", "evidence", "created_at",
 )  # fmt: skip
@@ -38,9 +40,13 @@ async def neighbours(
 
 
 async def similar_parts(
-    reader: Reader, tenant: str, investigation_id: str, anomalies: Sequence[Mapping[str, Any]]
+    reader: Reader, tenant: str, investigation: Mapping[str, Any], anomalies: Sequence[Mapping[str, Any]]
 ) -> tuple[Part, Part]:
-    """For an investigation with its anomalies: anomalies alike elsewhere, and the investigations that had them."""
+    """For an investigation with its anomalies: anomalies alike elsewhere, and the past investigations that had them.
+
+    Past are those that were created before this one.
+    """
+    investigation_id = investigation["investigation_id"]
     seeds = sorted(anomalies, key=lambda event: -event["score"])[:MAX_SEEDS]
     best: dict[UUID, Hit] = {}
     how = "No anomaly is linked to it, so there is nothing to compare."
@@ -56,9 +62,20 @@ async def similar_parts(
             if known is None or known.score < hit.score:
                 best[hit.anomaly_id] = hit
     hits = sorted(best.values(), key=lambda hit: (-hit.score, str(hit.anomaly_id)))
+    if not hits:
+        return hits_part(tenant, hits, "Similar anomalies elsewhere", how), _investigations((), hits, {}, how)
+    named = list(dict.fromkeys(filter(None, map(_investigation_of, hits))))
+    past = Question(
+        investigations.COLLECTION,
+        (tenant,),
+        {"investigation_id": {"$in": named[:MAX_LOOKED_UP]}, "created_at": {"$lt": investigation["created_at"]}},
+        ("investigation_id", "status", "created_at", "results.risk_score"),
+        limit=MAX_LOOKED_UP,
+    )
+    before = {row["investigation_id"]: row for row in await reader.rows(past)}
     return (
         hits_part(tenant, hits[:HITS_A_SEED], "Similar anomalies elsewhere", how),
-        _investigations(tenant, hits, how),
+        _investigations((past,), hits, before, how),
     )
 
 
@@ -82,15 +99,20 @@ def hits_part(tenant: str, hits: Sequence[Hit], title: str, how: str) -> Part:
     return Part(title, frame, _found(tenant, hits), note=how)
 
 
-def _investigations(tenant: str, hits: Sequence[Hit], how: str) -> Part:
-    """The investigations of the hits; more alike first."""
+def _investigations(
+    questions: Sequence[Question], hits: Sequence[Hit], known: Mapping[str, Mapping[str, Any]], how: str
+) -> Part:
+    """The known investigations of the hits; more alike first."""
     by_id: dict[str, list[Hit]] = {}
     for hit in hits:
-        if hit.event.get("investigation_id"):
-            by_id.setdefault(hit.event["investigation_id"], []).append(hit)
+        if _investigation_of(hit) in known:
+            by_id.setdefault(_investigation_of(hit), []).append(hit)
     rows: list[dict[str, Any]] = [
         {
             "investigation": name,
+            "status": known[name]["status"],
+            "created (UTC)": known[name]["created_at"],
+            "risk": (known[name].get("results") or {}).get("risk_score"),
             "similarity": round(found[0].score, 3),
             "anomalies alike": len(found),
             "why": str(found[0].reason),
@@ -98,8 +120,14 @@ def _investigations(tenant: str, hits: Sequence[Hit], how: str) -> Part:
         for name, found in by_id.items()
     ]
     rows.sort(key=lambda row: (-row["similarity"], -row["anomalies alike"], row["investigation"]))
-    frame = pd.DataFrame(rows[:SHOWN_INVESTIGATIONS], columns=["investigation", "similarity", "anomalies alike", "why"])
-    return Part("Similar past investigations", frame, _found(tenant, hits), note=how)
+    columns = ["investigation", "status", "created (UTC)", "risk", "similarity", "anomalies alike", "why"]
+    frame = pd.DataFrame(rows[:SHOWN_INVESTIGATIONS], columns=columns)
+    note = how if rows or not hits else f"{how} None of them belongs to an investigation before this one."
+    return Part("Similar past investigations", frame, questions, note=note)
+
+
+def _investigation_of(hit: Hit) -> str:
+    return str(hit.event.get("investigation_id") or "")
 
 
 def _found(tenant: str, hits: Sequence[Hit]) -> tuple[Question, ...]:

@@ -83,6 +83,6 @@ COLLECTION = AnomalyEvent.COLLECTION = Collection(
         Index(newest("tenant_id", "status", by="created_at"), "anomalies by status"),
         Index((("tenant_id", 1), ("score", -1), ("_id", -1)), "anomalies with at least a score"),
     ),
-    vector=VectorIndex("embedding", ("tenant_id", "severity")),
+    vector=VectorIndex("embedding", ("tenant_id", "embedding_model", "severity")),
     shard_key=(("tenant_id", 1), ("anomaly_id", 1)),
 )

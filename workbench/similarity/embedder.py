@@ -87,7 +87,8 @@ class StructureHashEmbedder:
 
     def __init__(self, dimensions: int = EMBEDDING_DIMENSIONS) -> None:
         self.dimensions = dimensions
-        self.name = "structure-hash@1"
+        size = "" if dimensions == EMBEDDING_DIMENSIONS else f"/{dimensions}"
+        self.name = f"structure-hash@1{size}"  # vectors of another length are those of another model
         self._slot = lru_cache(maxsize=1 << 17)(self._hash)
         self._repeated = lru_cache(maxsize=1 << 15)(self._hashed)
 

@@ -2,14 +2,16 @@
 
 Exact search reads the tenant's vectors once and keeps them; the collection's count and the tenant's newest document
 tell, for two cheap reads, whether they still hold. What those two cannot show (vectors replaced in place) is seen
-after `CACHE_SECONDS`. Tenants with more than `CACHED_VECTORS` vectors are not kept: each search streams them.
+after `CACHE_SECONDS`. What is kept of all tenants together is bounded by `CACHED_BYTES`: those asked least lately go,
+and a tenant with more is not kept: each search streams its vectors.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -32,8 +34,8 @@ from workbench.similarity.features import cohort_pairs, evidence_words, words
 CACHE_SECONDS = 60.0
 CHECK_SECONDS = 5.0
 """So long the last look at count and newest document holds."""
-CACHED_VECTORS = 200_000
-"""About 300 MB at 384 dimensions."""
+CACHED_BYTES = 300_000_000
+"""About 200,000 vectors of 384 dimensions."""
 BLOCK_ROWS = 5_000
 CANDIDATES_PER_HIT = 20
 """Atlas advises at least 20 candidates for each result of an approximate search."""
@@ -127,7 +129,8 @@ class SimilaritySearch:
         Raises:
             NotFound: the tenant has no such anomaly.
         """
-        event = await self._collection.find_one({"tenant_id": tenant_id, "anomaly_id": anomaly_id})
+        with _translated():
+            event = await self._collection.find_one({"tenant_id": tenant_id, "anomaly_id": anomaly_id})
         if event is None:
             raise NotFound(COLLECTION.name, str(anomaly_id))
         return await self.to_vector(
@@ -153,7 +156,7 @@ class SimilaritySearch:
         """The anomalies nearest to a vector; `like` is the event that the reasons compare with."""
         started = time.monotonic()
         wanted = limit + (exclude is not None)
-        try:
+        with _translated():
             if await self._index_is_queryable():
                 method, compared = Method.VECTOR_INDEX, None
                 found = await self._indexed(tenant_id, vector, wanted, severity)
@@ -161,8 +164,6 @@ class SimilaritySearch:
                 method = Method.EXACT
                 found, compared = await self._exact(tenant_id, vector, wanted, severity)
             events = await self._events(tenant_id, [id_ for id_, _ in found if id_ != exclude][:limit])
-        except PyMongoError as error:
-            raise translate_target_error(error) from error
         hits = tuple(
             Hit(events[id_]["anomaly_id"], score, shared(like, events[id_]), events[id_])
             for id_, score in found
@@ -170,17 +171,14 @@ class SimilaritySearch:
         )
         return SimilarResult(hits, method, compared, time.monotonic() - started)
 
-    async def vectors(self, tenant_id: str, limit: int = CACHED_VECTORS) -> tuple[list[ObjectId], Vectors]:
-        """The tenant's vectors of the present embedder and their `_id`s, at most `limit`; 1.5 kB each."""
-        ids: list[ObjectId] = []
-        parts: list[Vectors] = []
-        async for block in self._blocks(tenant_id):
-            room = limit - len(ids)
-            ids += block.ids[:room]
-            parts.append(block.vectors[:room])
-            if len(ids) >= limit:
-                break
-        return ids, np.concatenate(parts) if parts else np.empty((0, self.embedder.dimensions), dtype=np.float32)
+    async def warm_up(self, tenant_id: str) -> int:
+        """Read the tenant's vectors, so that the first search does not wait for them; how many are kept."""
+        with _translated():
+            if await self._index_is_queryable():
+                return 0
+            async with self._reading:
+                blocks = await self._cached_blocks(tenant_id)
+        return sum(len(block.ids) for block in blocks or ())
 
     async def _events(self, tenant_id: str, ids: list[ObjectId]) -> dict[ObjectId, Json]:
         cursor = self._collection.find({"_id": {"$in": ids}, "tenant_id": tenant_id}, {"embedding": 0})
@@ -204,7 +202,7 @@ class SimilaritySearch:
     async def _indexed(
         self, tenant_id: str, vector: Vectors, limit: int, severity: str | None
     ) -> list[tuple[ObjectId, float]]:
-        conditions: Json = {"tenant_id": {"$eq": tenant_id}}
+        conditions: Json = {"tenant_id": {"$eq": tenant_id}, "embedding_model": {"$eq": self.embedder.name}}
         if severity:
             conditions["severity"] = {"$eq": severity}
         search = {
@@ -217,7 +215,7 @@ class SimilaritySearch:
         }
         pipeline: list[Json] = [
             {"$vectorSearch": search},
-            {"$match": {"tenant_id": tenant_id, "embedding_model": self.embedder.name}},
+            {"$match": {"tenant_id": tenant_id}},
             {"$project": {"score": {"$meta": "vectorSearchScore"}}},
         ]
         cursor = await self._collection.aggregate(pipeline)
@@ -251,7 +249,9 @@ class SimilaritySearch:
     async def _cached_blocks(self, tenant_id: str) -> list[_Block] | None:
         """The tenant's vectors as they are now, or None where they are too many to keep."""
         now = time.monotonic()
-        cached = self._cache.get(tenant_id)
+        cached = self._cache.pop(tenant_id, None)
+        if cached:
+            self._cache[tenant_id] = cached  # the last one asked
         if cached and now - cached.checked_at < CHECK_SECONDS:
             return cached.blocks
         version = await self._version(tenant_id)
@@ -259,13 +259,16 @@ class SimilaritySearch:
             self._cache[tenant_id] = replace(cached, checked_at=now)
             return cached.blocks
         self._cache.pop(tenant_id, None)
-        blocks: list[_Block] = []
+        blocks, size = [], 0
         async for block in self._read(tenant_id):
             blocks.append(block)
-            if len(blocks) * BLOCK_ROWS > CACHED_VECTORS:
+            size += block.vectors.nbytes
+            if size > CACHED_BYTES:
                 break
-        kept = blocks if len(blocks) * BLOCK_ROWS <= CACHED_VECTORS else None
+        kept = blocks if size <= CACHED_BYTES else None
         self._cache[tenant_id] = _Cached(version, now, now, kept)
+        while sum(map(_bytes, self._cache.values())) > CACHED_BYTES:
+            del self._cache[next(iter(self._cache))]
         return kept
 
     async def _version(self, tenant_id: str) -> tuple[Any, ...]:
@@ -285,6 +288,18 @@ class SimilaritySearch:
                 rows = []
         if rows:
             yield _block(rows)
+
+
+def _bytes(cached: _Cached) -> int:
+    return sum(block.vectors.nbytes for block in cached.blocks or ())
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PyMongoError as error:
+        raise translate_target_error(error) from error
 
 
 def _block(rows: list[Json]) -> _Block:

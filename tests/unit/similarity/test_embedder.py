@@ -141,7 +141,7 @@ def test_from_binary_of_nothing_and_of_what_is_no_float32_vector() -> None:
 
 def test_settings_choose_the_embedder_and_its_dimensions() -> None:
     embedder = embedder_for(settings(vector_dimensions=64))
-    assert (embedder.name, embedder.dimensions) == ("structure-hash@1", 64)
+    assert (embedder.name, embedder.dimensions) == ("structure-hash@1/64", 64)
     assert embedder.embed([EVENT]).shape == (1, 64)
 
 
