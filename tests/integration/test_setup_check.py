@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import ssl
+import subprocess
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,12 +147,13 @@ def test_commands_that_a_small_tier_refuses_do_not_break_the_check(
     settings: Settings, code: int, status: Status
 ) -> None:
     def refuse(subject: Any) -> Outcome:
-        raise OperationFailure("getParameter is not allowed or the syntax is incorrect", code)
+        raise OperationFailure("refused", code, {"errmsg": "CMD_NOT_ALLOWED: getParameter"})
 
     (found,) = _run("MongoDB", [Probe("refused", refuse, needed=True)], None)
     assert found.status is status
     (seen,) = _run("MongoDB", [Probe("refused", refuse)], None)
     assert seen.status is (Status.NOT_APPLICABLE if code == 13 else status)
+    assert ("CMD_NOT_ALLOWED: getParameter" in seen.evidence) is (code == 8000)
 
 
 def test_privileges_are_compared_action_by_action(servers: Settings, settings: Settings) -> None:
@@ -178,3 +185,61 @@ def test_privileges_are_compared_action_by_action(servers: Settings, settings: S
         {"resource": {"anyResource": True}, "actions": sorted(mongodb.NEEDED_ACTIONS)}
     )
     assert mongodb._privileges(target).status is Status.PASSED
+
+
+def test_the_disk_must_hold_what_the_source_has() -> None:
+    gib = 2**30
+    stats = {"fsTotalSize": 100.0 * gib, "fsUsedSize": 60.0 * gib, "totalSize": 1.0 * gib}
+    good = mongodb.judge_disk(stats, 15 * gib)  # 2.5 times 15, less 1 that is there, and 2 to go on
+    assert good.status is Status.PASSED
+    assert "40.0 GiB of 100.0 GiB free" in good.evidence
+    assert "38.5 GiB needed at most" in good.evidence
+    small = mongodb.judge_disk(stats, 16 * gib)
+    assert small.status is Status.FAILED
+    assert small.todo
+    assert mongodb.judge_disk({"totalSize": 1}, gib).status is Status.NOT_APPLICABLE
+    assert "the source's size is not known" in mongodb.judge_disk(stats, 0).evidence
+
+
+def test_the_size_of_the_source_reaches_the_check_of_the_disk(settings: Settings) -> None:
+    from workbench.verification.setup.run import _source_checks
+
+    checks, size = _source_checks(settings)
+    shown = next(check.evidence for check in checks if check.name == "sizes and duration")
+    assert size > 2**20
+    assert f"{size / 2**20:,.0f} MiB" in shown
+
+
+def test_loopback_without_tls_is_noted(settings: Settings) -> None:
+    found = by_name(check_setup(settings, write=False))["connection and TLS"]
+    assert found.status is Status.PASSED
+    assert "loopback needs none" in found.evidence
+
+
+@pytest.mark.parametrize(("days", "trusted", "status"), [
+    (90, True, Status.PASSED), (3, True, Status.WARNED), (90, False, Status.FAILED),
+])  # fmt: skip
+def test_the_certificate_is_looked_at(tmp_path: Path, days: int, trusted: bool, status: Status) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days",
+         str(days), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):  # the client hangs up, as it should
+                plain, _ = listener.accept()
+                with context.wrap_socket(plain, server_side=True) as encrypted:
+                    encrypted.recv(1)
+
+        server = threading.Thread(target=answer, daemon=True)
+        server.start()
+        found = mongodb.handshake("localhost", listener.getsockname()[1], str(certificate) if trusted else None)
+        server.join(5)
+    assert found.status is status, found.evidence
+    assert ("TLSv1.3, certificate verified" in found.evidence) is trusted
+    assert ("not verified: self-signed" in found.evidence) is not trusted

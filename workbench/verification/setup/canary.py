@@ -14,7 +14,7 @@ from bson.binary import VECTOR_SUBTYPE, Binary
 from pymongo import WriteConcern
 from pymongo.errors import OperationFailure, PyMongoError
 
-from workbench.verification.setup.mongodb import UNSUPPORTED, Target
+from workbench.verification.setup.mongodb import ATLAS_ERROR, UNSUPPORTED, Target
 from workbench.verification.setup.results import Outcome, Probe, failed, not_applicable, passed, warned
 
 SLOW_WRITE_SECONDS = 0.1
@@ -53,7 +53,9 @@ def _canary(target: Target) -> Outcome:
             steps.append("delete")
         except OperationFailure as error:
             done = ", ".join(steps) or "nothing"
-            return failed(f"worked: {done}; then refused with code {error.code}", _NOT_WRITABLE)
+            said = str((error.details or {}).get("errmsg", ""))[:120] if error.code == ATLAS_ERROR else ""
+            why = f"{error.code}: {said}" if said else f"{error.code}"  # Atlas: no right, or no room left
+            return failed(f"worked: {done}; then refused with code {why}", _NOT_WRITABLE)
     return passed(", ".join(steps) + ", drop")
 
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pymongo
+from pydantic import SecretStr
 from pymongo.errors import OperationFailure
 
 from workbench.models import COLLECTIONS
 from workbench.settings import Settings
 from workbench.verification.setup.results import Outcome, Probe, failed, not_applicable, passed, warned
 
-UNSUPPORTED = {59, 115, 8000, 40324, 31082}
+ATLAS_ERROR = 8000
+UNSUPPORTED = {59, 115, ATLAS_ERROR, 40324, 31082}
 """CommandNotFound, CommandNotSupported, AtlasError, unknown stage, SearchNotEnabled: small tiers, other products."""
 FORBIDDEN = {13}
 MIN_VERSIONS = {7: (7, 0, 3), 8: (8, 0, 17)}
 """7.0.3: $out into time series. 8.0.17: fixes of time-series inserts and of CVE-2025-14847."""
 MIN_HOURS_OF_OPLOG = 24
+MIN_CERTIFICATE_DAYS, TLS_SECONDS = 14, 5
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DISK_FACTOR, MIN_FREE_BYTES = 2.5, 2 * 2**30
+"""Documents, their indexes and vectors, the oplog and the journal; and what a server needs to go on."""
 NEEDED_ACTIONS = frozenset(
     {"find", "insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "collMod"}
     | {"listIndexes", "listCollections"}
@@ -32,6 +42,8 @@ class Target:
 
     client: pymongo.MongoClient[Any]
     settings: Settings
+    source_bytes: int = 0
+    """Size of the source's tables; 0 where the source could not be asked."""
 
     @property
     def database(self) -> Any:
@@ -61,26 +73,63 @@ def admin(target: Target, command: str | dict[str, Any], read: Callable[[dict[st
     except OperationFailure as error:
         name = command if isinstance(command, str) else next(iter(command))
         if error.code in UNSUPPORTED:
-            return not_applicable(f"this deployment does not support {name} (code {error.code})")
+            return unsupported(error, name)
         if error.code in FORBIDDEN:
             return not_applicable(f"the user may not run {name} (code {error.code})")
         raise
 
 
+def unsupported(error: OperationFailure, what: str) -> Outcome:
+    """Atlas says with one code that a tier lacks something, and that a user may not do it: its words tell which."""
+    words = str((error.details or {}).get("errmsg", ""))[:120]
+    said = f": {words}" if error.code == ATLAS_ERROR and words else ""
+    return not_applicable(f"this deployment does not support {what} (code {error.code}{said})")
+
+
 def _connection(target: Target) -> Outcome:
     target.client.admin.command("ping")
-    address = target.client.address
-    uri = target.settings.mongodb_uri.get_secret_value() if target.settings.mongodb_uri else ""
-    encrypted = target.settings.tls or target.settings.tls_ca_file or uri.startswith("mongodb+srv") or "tls=true" in uri
-    insecure = next((word for word in ("tlsallowinvalid", "tlsinsecure", "ssl_cert_reqs") if word in uri.lower()), "")
-    host = str(address[0]) if address else "?"
+    settings, address = target.settings, target.client.address
+    uri = settings.mongodb_uri.get_secret_value().lower() if settings.mongodb_uri else ""
+    host, port = (str(address[0]), int(address[1])) if address else ("?", 0)
+    insecure = next((word for word in ("tlsallowinvalid", "tlsinsecure", "ssl_cert_reqs") if word in uri), "")
     if insecure:
         return failed(f"the URI switches certificate checks off ({insecure}...)", "Remove the option from the URI.")
-    if encrypted:
-        return passed(f"{host} answers over TLS")
-    if host in ("127.0.0.1", "localhost", "::1"):
-        return passed(f"{host} answers; loopback needs no TLS")
+    srv = uri.startswith("mongodb+srv") and "tls=false" not in uri and "ssl=false" not in uri
+    if settings.tls or settings.tls_ca_file or srv or "tls=true" in uri or "ssl=true" in uri:
+        options = {name.lower(): value for name, value in parse_qsl(urlsplit(_text(settings.mongodb_uri)).query)}
+        return handshake(host, port, str(settings.tls_ca_file or options.get("tlscafile") or "") or None)
+    if host in LOOPBACK or host.startswith("/"):
+        return passed(f"{host} answers without TLS; loopback needs none, since nothing leaves this machine")
     return warned(f"{host} answers without TLS", "Set WORKBENCH_TLS=true, or use mongodb+srv.")
+
+
+def _text(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+def handshake(host: str, port: int, ca_file: str | None) -> Outcome:
+    """What a TLS handshake of our own shows, as the driver's checks the certificate but tells nothing about it."""
+    context = ssl.create_default_context(cafile=ca_file)
+    try:
+        with (
+            socket.create_connection((host, port), timeout=TLS_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as encrypted,
+        ):
+            version, certificate = encrypted.version(), encrypted.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        return failed(
+            f"{host} answers over TLS, but its certificate was not verified: {error.verify_message}",
+            "Use a certificate for this host, or name its authority in WORKBENCH_TLS_CA_FILE.",
+        )
+    except OSError as error:  # the driver did connect, perhaps with a certificate of the client
+        return warned(
+            f"{host} answers over TLS; a second handshake, to see the certificate, failed ({type(error).__name__})",
+            "Look at the certificate with `openssl s_client`.",
+        )
+    ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    days = int((ends - time.time()) // 86_400)
+    text = f"{host} answers over {version}, certificate verified, valid for {days:,} more days"
+    return passed(text) if days >= MIN_CERTIFICATE_DAYS else warned(text, "Renew the certificate of the server.")
 
 
 def _version(target: Target) -> Outcome:
@@ -245,12 +294,27 @@ def _sharding(target: Target) -> Outcome:
 def _disk(target: Target) -> Outcome:
     if target.is_emulator:
         return not_applicable("an emulator does not tell how much disk is left")  # and adds up every document to say so
-    found = dict(target.database.command("dbStats"))
+    return judge_disk(dict(target.database.command("dbStats")), target.source_bytes)
+
+
+def judge_disk(found: dict[str, Any], source_bytes: int) -> Outcome:
+    """Whether what is free on the target's disk is enough for what is still to be loaded."""
     if not found.get("fsTotalSize"):
         return not_applicable("the server does not tell how much disk is left")
     free, used = found["fsTotalSize"] - found["fsUsedSize"], found.get("totalSize", 0)
-    text = f"{free / 2**30:,.1f} GiB free, the database uses {used / 2**30:,.1f} GiB"
-    return passed(text) if free > 2 * 2**30 else failed(text, "Free at least 2.5 times the size of the source.")
+    needed = max(0, DISK_FACTOR * source_bytes - used) + MIN_FREE_BYTES
+    text = (
+        f"{_gib(free)} of {_gib(found['fsTotalSize'])} free, the database uses {_gib(used)}; "
+        f"{_gib(needed)} needed at most, {DISK_FACTOR:g} times the source ({_gib(source_bytes)}) "
+        f"and {_gib(MIN_FREE_BYTES)}"
+    )
+    if not source_bytes:
+        text += "; the source's size is not known"
+    return passed(text) if free >= needed else failed(text, "Free or add disk before the load: a full one stops it.")
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:,.1f} GiB"
 
 
 CHECKS = (

@@ -39,11 +39,17 @@ def _version(source: Source) -> Outcome:
 
 def _encryption(source: Source) -> Outcome:
     info = source.connection.info
-    local = not info.host or info.host.startswith("/") or info.host in ("localhost", "127.0.0.1", "::1")
     if source.connection.pgconn.ssl_in_use:
-        return passed("TLS")
-    if local:
-        return passed("a local connection; it needs no TLS")
+        version = source.one("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()") or "TLS"
+        mode = info.get_parameters().get("sslmode", "prefer")
+        if mode in ("verify-ca", "verify-full"):
+            return passed(f"{version}, certificate verified (sslmode {mode})")
+        return warned(
+            f"{version}, certificate not verified (sslmode {mode})",
+            "Add sslmode=verify-full and sslrootcert=FILE to WORKBENCH_DATABASE_URL.",
+        )
+    if not info.host or info.host.startswith("/") or info.host in ("localhost", "127.0.0.1", "::1"):
+        return passed("a connection within this machine, without TLS; it needs none")
     return warned("the connection is not encrypted", "Add sslmode=verify-full to WORKBENCH_DATABASE_URL.")
 
 
@@ -116,12 +122,19 @@ def _privileges(source: Source) -> Outcome:
     return passed(f"SELECT on all {len(TABLES)} tables, no hidden rows")
 
 
-def _sizes(source: Source) -> Outcome:
-    rows, size = source.connection.execute(
+def estimate(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    """Rows and bytes of the tables with their indexes, as PostgreSQL estimates them."""
+    found = connection.execute(
         "SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint, coalesce(sum(pg_total_relation_size(oid)), 0)::bigint"
         " FROM pg_class WHERE relname = ANY(%s) AND relnamespace = current_schema()::regnamespace",
         [list(TABLES)],
-    ).fetchone() or (0, 0)
+    ).fetchone()
+    rows, size = found or (0, 0)
+    return int(rows), int(size)
+
+
+def _sizes(source: Source) -> Outcome:
+    rows, size = estimate(source.connection)
     minutes = rows / _ROWS_A_SECOND / 60
     return passed(
         f"about {rows:,} rows, {size / 2**20:,.0f} MiB; {max(minutes, 0.1):,.1f} min at {_ROWS_A_SECOND:,} rows/s"

@@ -31,28 +31,33 @@ def check_setup(settings: Settings, *, write: bool = True) -> SetupResult:
         ConfigurationError: a URI is malformed.
     """
     began = time.perf_counter()
-    checks = [*_source_checks(settings), *_target_checks(settings, write)]
+    checks, source_bytes = _source_checks(settings)
+    checks += _target_checks(settings, write, source_bytes)
     return SetupResult(tuple(checks), time.perf_counter() - began, write)
 
 
-def _source_checks(settings: Settings) -> Iterator[SetupCheck]:
+def _source_checks(settings: Settings) -> tuple[list[SetupCheck], int]:
+    """The checks of the source, and its size in bytes, which the target must have room for; 0 if it is not known."""
     try:
         connection = connections.open_source(settings, autocommit=True)
     except UnavailableError as error:
-        yield SetupCheck(SOURCE, "connection", Status.FAILED, error.what, error.todo)
-        return
+        return [SetupCheck(SOURCE, "connection", Status.FAILED, error.what, error.todo)], 0
     with connection:
-        yield from _run(SOURCE, postgresql.CHECKS, postgresql.Source(connection, settings))
+        checks = list(_run(SOURCE, postgresql.CHECKS, postgresql.Source(connection, settings)))
+        try:
+            return checks, postgresql.estimate(connection)[1]
+        except psycopg.Error:  # that it cannot be read is a finding of the checks
+            return checks, 0
 
 
-def _target_checks(settings: Settings, write: bool) -> Iterator[SetupCheck]:
+def _target_checks(settings: Settings, write: bool, source_bytes: int) -> Iterator[SetupCheck]:
     try:
         client = connections.open_target(settings)
     except UnavailableError as error:
         yield SetupCheck(TARGET, "connection", Status.FAILED, error.what, error.todo)
         return
     with client:
-        target = mongodb.Target(client, settings)
+        target = mongodb.Target(client, settings, source_bytes)
         yield from _run(TARGET, (*mongodb.CHECKS, *collections.CHECKS), target)
         if write:
             yield from _run(TARGET, canary.CHECKS, target)
@@ -71,7 +76,7 @@ def _outcome(probe: Probe, subject: Any) -> Outcome:
         return probe.look(subject)
     except OperationFailure as error:
         if error.code in mongodb.UNSUPPORTED:
-            return not_applicable(f"this deployment does not support it (code {error.code})")
+            return mongodb.unsupported(error, "it")
         if error.code in mongodb.FORBIDDEN and not probe.needed:
             return not_applicable(f"the user may not look at it (code {error.code})")
         if error.code in mongodb.FORBIDDEN:
