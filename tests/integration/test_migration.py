@@ -452,6 +452,24 @@ def test_documents_that_a_service_wrote_survive_a_reload(small_settings: Setting
         assert database.audit_log.count_documents({}) == migrated + 1
 
 
+def test_ranges_of_a_time_series_beyond_the_year_9999_are_loaded_again(small_settings: Settings) -> None:
+    tables = ["investigation_audit_log"]
+    settings = small_settings.model_copy(update={"partition_rows": 100})
+    execute(
+        settings,
+        "UPDATE investigation_audit_log SET timestamp = timestamp + interval '10000 years' WHERE entry_id IN"
+        " (SELECT entry_id FROM investigation_audit_log ORDER BY timestamp DESC LIMIT 250)",
+    )
+    first = run(settings, tables=tables)
+    execute(settings, "UPDATE investigation_audit_log SET user_id = 'changed'")
+    second = run(settings, tables=tables)
+    require_balance(settings, second)
+    assert second.counts == first.counts
+    assert second.counts.quarantined >= 250
+    with target(settings) as database:
+        assert database.audit_log.count_documents({}) == second.counts.inserted
+
+
 def test_a_bad_row_that_moves_to_another_partition_stays_one_entry(small_settings: Settings) -> None:
     tables = ["investigation_audit_log"]
     execute(small_settings, "UPDATE investigation_audit_log SET timestamp = '2100-01-01' WHERE changes_json = '{'")

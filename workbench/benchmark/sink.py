@@ -48,6 +48,7 @@ _REPLIES: dict[str, dict[str, Any]] = {
     "findandmodify": {"value": None, "lastErrorObject": {"n": 0, "updatedExisting": False}},
     **dict.fromkeys(("find", "aggregate", "listcollections", "listindexes"), _EMPTY_CURSOR),
     **{name: {} for name in ("ping", "endsessions", "create", "createindexes", "collmod", "drop", "dropdatabase")},
+    "count": {"n": 0},
     "createsearchindexes": {"indexesCreated": [{"id": "0", "name": "nothing"}]},
 }
 _WRITES = {"insert": "documents", "update": "updates", "delete": "deletes"}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne
 from pymongo.collection import Collection as MongoCollection
@@ -17,7 +18,7 @@ from workbench.errors import TargetUnavailable
 from workbench.migration.build import Encoded, Rejected
 from workbench.migration.content import CODEC, decode, digest
 from workbench.migration.partition import Partition
-from workbench.migration.tables.columns import RowProblem
+from workbench.migration.tables.columns import FIRST_MICROS, LAST_MICROS, RowProblem
 from workbench.migration.tables.table import Table
 from workbench.models import COLLECTIONS
 from workbench.models.document import resolve
@@ -27,6 +28,8 @@ _TOO_LARGE = 10334
 _ABOUT_THE_DOCUMENT = {_DUPLICATE_KEY, _TOO_LARGE, 2, 15, 22, 52, 55, 56, 57, 121, 5739101}
 """Duplicate key, too large, bad value, overflow, invalid BSON, bad field names, validation, measurement too large.
 Every other refusal (full disk, no primary, interrupted, ...) is about the server: nothing is quarantined for it."""
+
+_BEFORE_ALL, _AFTER_ALL = DatetimeMS(FIRST_MICROS // 1000 - 1), DatetimeMS(LAST_MICROS // 1000 + 1)
 
 
 @dataclass
@@ -123,7 +126,7 @@ def equal_to(found: Mapping[Any, bytes], batch: Sequence[Encoded]) -> int:
 
 
 def _range(table: Table, partition: Partition) -> dict[str, Any]:
-    bounds: dict[str, datetime] = {}
+    bounds: dict[str, datetime | DatetimeMS] = {}
     if partition.lower:
         bounds["$gte"] = _instant(partition.lower[0])
     if partition.upper:
@@ -135,7 +138,12 @@ def _range(table: Table, partition: Partition) -> dict[str, Any]:
     return query
 
 
-def _instant(text: str) -> datetime:
+def _instant(text: str) -> datetime | DatetimeMS:
+    """A bound as PostgreSQL writes it. No document is beyond the years of Python, but the bound of a range may be."""
+    if text.endswith(" BC"):
+        return _BEFORE_ALL
+    if len(text.split("-", 1)[0]) > len("9999"):
+        return _AFTER_ALL
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 

@@ -152,7 +152,7 @@ def _attempt(job: Job) -> PartitionResult:
         database = client[settings.mongodb_database]
         ledger, quarantine = Ledger(database), Quarantine(database)
         known = ledger.get(job.partition)
-        if not known and not job.dry_run:
+        if job.own_settings and not known and not job.dry_run:
             raise MigrationError(
                 f"The target that the worker on {platform.node()} reaches has no plan of this migration.",
                 todo="Its WORKBENCH_MONGODB_URI must name the driver's server.",

@@ -36,6 +36,7 @@ def test_reads_find_nothing_and_administration_succeeds() -> None:
         database.things.insert_one({"a": 1})
         assert database.list_collection_names() == []
         assert database.things.find_one({"a": 1}) is None
+        assert database.things.estimated_document_count() == database.things.count_documents({}) == 0
         assert list(database.things.aggregate([{"$match": {}}])) == []
         assert database.things.find_one_and_update({}, {"$set": {"a": 2}}) is None
         with pytest.raises(OperationFailure, match="no command mapReduce") as caught:
