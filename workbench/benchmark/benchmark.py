@@ -70,6 +70,8 @@ FULL_SCOPE = Scope("full", Effort())
 SCOPES = {scope.mode: scope for scope in (QUICK_SCOPE, FULL_SCOPE)}
 _MEASURING = 0.5
 """Share of what is left of the budget that the samples may take."""
+_WARM = 0.85
+"""Share of that for the warm ones; the cold ones come after them."""
 _EFFECT_SECONDS = 4.0
 """What the effect of an index needs at most in a quick run."""
 _OVERRUN_SECONDS = 3.0
@@ -139,7 +141,7 @@ def run_benchmark(
             with progress(None, "measure", "samples") as bar:
                 now = time.monotonic()
                 until = now + max(0.0, deadline - now) * _MEASURING
-                effort = replace(scope.effort, total_seconds=min(scope.effort.total_seconds, until - now))
+                effort = replace(scope.effort, total_seconds=min(scope.effort.total_seconds, (until - now) * _WARM))
                 measurements = measure(
                     chosen, source, target, settings, draws, effort, seed=seed, deadline=until, tick=bar.update
                 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from workbench.benchmark.results import BenchmarkRun
 from workbench.benchmark.workloads import Side
@@ -93,8 +93,9 @@ def load_curves(frame: pd.DataFrame, *, value: str, title: str, ylabel: str) -> 
         ax.set_yscale("log")
         ax.set_xticks(levels, [str(level) for level in levels])
         ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a panel may span less than a decade
         ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number_text(v)))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.set_title(name, fontsize=10)
         ax.tick_params(labelsize=8)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
