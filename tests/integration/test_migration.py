@@ -463,6 +463,7 @@ def test_ranges_of_a_time_series_beyond_the_year_9999_are_loaded_again(small_set
     first = run(settings, tables=tables)
     execute(settings, "UPDATE investigation_audit_log SET user_id = 'changed'")
     second = run(settings, tables=tables)
+    assert second.tables[tables[0]].errors == []
     require_balance(settings, second)
     assert second.counts == first.counts
     assert second.counts.quarantined >= 250

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
-from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne
 from pymongo.collection import Collection as MongoCollection
@@ -18,7 +17,7 @@ from workbench.errors import TargetUnavailable
 from workbench.migration.build import Encoded, Rejected
 from workbench.migration.content import CODEC, decode, digest
 from workbench.migration.partition import Partition
-from workbench.migration.tables.columns import FIRST_MICROS, LAST_MICROS, RowProblem
+from workbench.migration.tables.columns import RowProblem
 from workbench.migration.tables.table import Table
 from workbench.models import COLLECTIONS
 from workbench.models.document import resolve
@@ -29,7 +28,8 @@ _ABOUT_THE_DOCUMENT = {_DUPLICATE_KEY, _TOO_LARGE, 2, 15, 22, 52, 55, 56, 57, 12
 """Duplicate key, too large, bad value, overflow, invalid BSON, bad field names, validation, measurement too large.
 Every other refusal (full disk, no primary, interrupted, ...) is about the server: nothing is quarantined for it."""
 
-_BEFORE_ALL, _AFTER_ALL = DatetimeMS(FIRST_MICROS // 1000 - 1), DatetimeMS(LAST_MICROS // 1000 + 1)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+"""The first and the last moment that a document of a time series can have."""
 
 
 @dataclass
@@ -126,11 +126,15 @@ def equal_to(found: Mapping[Any, bytes], batch: Sequence[Encoded]) -> int:
 
 
 def _range(table: Table, partition: Partition) -> dict[str, Any]:
-    bounds: dict[str, datetime | DatetimeMS] = {}
+    bounds: dict[str, datetime] = {}
     if partition.lower:
         bounds["$gte"] = _instant(partition.lower[0])
     if partition.upper:
         bounds["$lt"] = _instant(partition.upper[0])
+    if bounds.get("$gte") == _LAST:
+        bounds["$gt"] = bounds.pop("$gte")
+    if bounds.get("$lt") == _LAST:
+        del bounds["$lt"]
     time_field = next(column.path for column in table.columns if column.name == table.time_column)
     query: dict[str, Any] = {"provenance.table": table.name}
     if bounds:
@@ -138,12 +142,12 @@ def _range(table: Table, partition: Partition) -> dict[str, Any]:
     return query
 
 
-def _instant(text: str) -> datetime | DatetimeMS:
-    """A bound as PostgreSQL writes it. No document is beyond the years of Python, but the bound of a range may be."""
+def _instant(text: str) -> datetime:
+    """A bound as PostgreSQL writes it; `_FIRST` or `_LAST` for one beyond, where no document can be."""
     if text.endswith(" BC"):
-        return _BEFORE_ALL
+        return _FIRST
     if len(text.split("-", 1)[0]) > len("9999"):
-        return _AFTER_ALL
+        return _LAST
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 

@@ -13,7 +13,7 @@ from workbench.migration.load import _range as time_range
 from workbench.migration.partition import Partition
 from workbench.migration.quarantine import raw_row
 from workbench.migration.tables import TABLES
-from workbench.migration.tables.columns import FIRST_MICROS, INFINITY, LAST_MICROS, RowProblem
+from workbench.migration.tables.columns import INFINITY, RowProblem
 from workbench.models import COLLECTIONS
 from workbench.models.fields import derive_id
 from workbench.models.spec import Kind
@@ -132,11 +132,11 @@ def test_the_range_of_a_time_series_is_its_partition_s_and_only_what_was_migrate
     audit = TABLES["investigation_audit_log"]
     first = time_range(audit, Partition(audit.name, 0, None, ("2026-01-01 00:00:00",)))
     assert first["timestamp"] == {"$lt": datetime(2026, 1, 1, tzinfo=UTC)}, "a time without a zone is UTC"
-    beyond = time_range(audit, Partition(audit.name, 0, ("0044-03-15 00:00:00 BC",), ("12000-01-01 00:00:00",)))
-    assert {name: int(bound) for name, bound in beyond["timestamp"].items()} == {
-        "$gte": FIRST_MICROS // 1000 - 1,
-        "$lt": LAST_MICROS // 1000 + 1,
-    }, "every document is in it"
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+    bc, beyond = ("0044-03-15 00:00:00 BC",), ("12000-01-01 00:00:00",)
+    assert time_range(audit, Partition(audit.name, 0, bc, beyond))["timestamp"] == {"$gte": first}, "every document"
+    assert time_range(audit, Partition(audit.name, 0, beyond, ("13000-01-01 00:00:00",)))["timestamp"] == {"$gt": last}
+    assert time_range(audit, Partition(audit.name, 0, None, bc))["timestamp"] == {"$lt": first}, "none"
 
 
 def test_actions_with_impossible_dates_are_refused_not_a_crash() -> None:
