@@ -21,7 +21,7 @@ from workbench.explorer.model import ExplorerModel
 from workbench.explorer.part import Part, part_html
 from workbench.migration.executors import this_process
 from workbench.migration.pipeline import migrate
-from workbench.settings import Settings
+from workbench.settings import Settings, TenancyRule
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,8 @@ def test_similar_ones_are_of_other_investigations_and_say_why(model: ExplorerMod
     assert CASE not in set(anomalies.frame["investigation"])
     assert {f"{TENANT}-investigation-{n}" for n in range(5, 10)} <= set(investigations.frame["investigation"])
     assert "metric metric_0" in investigations.frame["why"][0]
+    assert set(investigations.frame["created (UTC)"]) == {START}
+    assert investigations.frame["status"].notna().all()
     assert "Found by" in anomalies.note
 
 
@@ -188,6 +190,15 @@ def test_the_constant_tenant_stands_for_all_tenants_of_tools(explored: Settings)
     with ExplorerModel(Settings(**{**vars(constant), "_env_file": None})) as model:
         assert model.run(model.integration_tenants(TENANT)) == [TENANT, OTHER]
         assert model.run(model.integration_tenants("another")) == ["another"]
+
+
+def test_by_the_rule_user_anomalies_and_playbooks_of_an_investigation_are_found(explored: Settings) -> None:
+    by_user = explored.model_copy(update={"tenancy_rule": TenancyRule.USER, "default_tenant": "platform"})
+    with ExplorerModel(by_user) as model:
+        found = model.run(model.dossier(TENANT, CASE))
+        assert part(found, "Anomalies").questions[0].tenants == (TENANT, "platform")
+        assert part(found, "Playbook executions").questions[0].tenants == (TENANT, OTHER)
+        assert model.run(model.integration_tenants(TENANT)) == [TENANT]  # of the whole platform it sees its own
 
 
 def test_another_tenants_investigation_is_not_found(model: ExplorerModel) -> None:

@@ -55,13 +55,20 @@ class Dossier:
         return Part(title, frame, (self.audit_question,), note="" if len(frame) else "No field differs.")
 
 
-async def read_dossier(reader: Reader, tenant: str, investigation_id: str, integration_tenants: list[str]) -> Dossier:
+async def read_dossier(
+    reader: Reader,
+    tenant: str,
+    investigation_id: str,
+    anomaly_tenants: tuple[str, ...],
+    integration_tenants: list[str],
+) -> Dossier:
     """Everything but what is similar, which takes a search of its own.
 
     Args:
         reader: where to ask.
         tenant: whose investigation.
         investigation_id: which.
+        anomaly_tenants: the tenants under which its anomalies are stored.
         integration_tenants: the tenants under which its playbooks and tools are stored.
 
     Raises:
@@ -69,7 +76,7 @@ async def read_dossier(reader: Reader, tenant: str, investigation_id: str, integ
     """
     document, anomalies, audit, bins, top, response = await asyncio.gather(
         reader.rows(Question(investigations.COLLECTION, (tenant,), {"investigation_id": investigation_id}, limit=1)),
-        reader.rows(_anomalies(tenant, investigation_id)),
+        reader.rows(_anomalies(anomaly_tenants, investigation_id)),
         reader.rows(_audit(tenant, investigation_id)),
         reader.rows(_bins(tenant, investigation_id)),
         reader.rows(_top(tenant, investigation_id)),
@@ -80,9 +87,11 @@ async def read_dossier(reader: Reader, tenant: str, investigation_id: str, integ
     found = document[0]
     waiting = [e for e in found.get("outbox") or [] if e.get("entry_id") not in {a["entry_id"] for a in audit}]
     entries = sorted([*audit, *waiting], key=lambda e: (e["timestamp"], e.get("to_version") or 0), reverse=True)
+    own = Question(investigations.COLLECTION, (tenant,), {"investigation_id": investigation_id}, limit=1)
+    scores_from = _bins(tenant, investigation_id), _top(tenant, investigation_id)
     if not bins:
         bins, top = _scores_of_results(found)
-    own = Question(investigations.COLLECTION, (tenant,), {"investigation_id": investigation_id}, limit=1)
+        scores_from = (own, own) if bins else scores_from
     return Dossier(
         investigation_id,
         found,
@@ -91,9 +100,9 @@ async def read_dossier(reader: Reader, tenant: str, investigation_id: str, integ
         (
             _facts(found, own),
             _findings(found, own),
-            _scores(bins, _bins(tenant, investigation_id)),
-            _riskiest(top, _top(tenant, investigation_id)),
-            anomaly_part(anomalies, _anomalies(tenant, investigation_id)),
+            _scores(bins, scores_from[0]),
+            _riskiest(top, scores_from[1]),
+            anomaly_part(anomalies, _anomalies(anomaly_tenants, investigation_id)),
             _history(entries, _audit(tenant, investigation_id)),
             *response,
         ),
@@ -101,13 +110,13 @@ async def read_dossier(reader: Reader, tenant: str, investigation_id: str, integ
     )
 
 
-def _anomalies(tenant: str, investigation_id: str) -> Question:
+def _anomalies(tenants: tuple[str, ...], investigation_id: str) -> Question:
     fields = (
-        "anomaly_id", "metric", "severity", "score", "status", "cohort", "observed", "expected", "evidence",
-        "created_at", "embedding_model",
+        "tenant_id", "anomaly_id", "metric", "severity", "score", "status", "cohort", "observed", "expected",
+        "evidence", "created_at", "embedding_model",
     )  # fmt: skip
     conditions = {"investigation_id": investigation_id}
-    return Question(anomaly_events.COLLECTION, (tenant,), conditions, fields, {"created_at": -1}, MAX_ANOMALIES)
+    return Question(anomaly_events.COLLECTION, tenants, conditions, fields, {"created_at": -1}, MAX_ANOMALIES)
 
 
 def _audit(tenant: str, investigation_id: str) -> Question:

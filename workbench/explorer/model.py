@@ -34,7 +34,6 @@ class ExplorerModel:
         self._settings = settings
         self._loop = OwnedLoop()
         self._reader: Reader | None = None
-        self._tenants: dict[str, list[str]] | None = None
 
     @property
     def default_tenant(self) -> str:
@@ -61,7 +60,7 @@ class ExplorerModel:
 
     async def tenants(self) -> list[str]:
         """The tenants that have investigations."""
-        return (await self._known_tenants())["investigations"]
+        return await self._ask().tenants("investigations")
 
     async def integration_tenants(self, tenant: str) -> list[str]:
         """The tenants under which the playbooks and tools of a tenant's investigations are stored.
@@ -70,7 +69,7 @@ class ExplorerModel:
         stands for the whole platform and so for all of their tenants; else it is the tenant itself.
         """
         constant = self._settings.tenancy_rule is TenancyRule.CONSTANT and tenant == self._settings.default_tenant
-        return (await self._known_tenants())["composio_connections"] if constant else [tenant]
+        return await self._integration_tenants() if constant else [tenant]
 
     async def page(
         self,
@@ -93,7 +92,13 @@ class ExplorerModel:
         Raises:
             NotFound: the tenant has no such investigation.
         """
-        return await read_dossier(self._ask(), tenant, investigation_id, await self.integration_tenants(tenant))
+        anomalies_of: tuple[str, ...] = (tenant,)
+        integrations = await self.integration_tenants(tenant)
+        if self._settings.tenancy_rule is TenancyRule.USER:
+            # Anomalies have no user, and so the constant tenant; what names the investigation belongs to its tenant.
+            anomalies_of = tuple(dict.fromkeys((tenant, self._settings.default_tenant)))
+            integrations = sorted({*await self._integration_tenants(), tenant})
+        return await read_dossier(self._ask(), tenant, investigation_id, anomalies_of, integrations)
 
     async def find_dossier(self, tenant: str, investigation_id: str) -> Dossier | None:
         """As `dossier`; None where the tenant has no such investigation."""
@@ -148,7 +153,6 @@ class ExplorerModel:
             self._reader = Reader(self._settings)
         return self._reader
 
-    async def _known_tenants(self) -> dict[str, list[str]]:
-        if self._tenants is None:
-            self._tenants = await self._ask().tenants()
-        return self._tenants
+    async def _integration_tenants(self) -> list[str]:
+        """Asked anew each time: a tenant that gets its first connection or playbook is not missed."""
+        return await self._ask().tenants("composio_connections", "composio_action_audits", "soar_playbook_executions")

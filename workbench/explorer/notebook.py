@@ -74,7 +74,7 @@ def show_part(part: Part, note: str = "") -> None:
         with missing_glyphs_allowed():
             show_figure(figure, part.alt, part.frame)
     else:
-        show_table(for_people(part.frame), part.title)
+        show_table(for_people(part.frame), part.title, headed=True)
     _show_html(queries_html(part), "[Query]")
 
 
@@ -108,7 +108,12 @@ def operations_verdict(overview: OperationsOverview) -> Verdict:
         late = connections[connections["days left"] < 0]
         said = f"{overview.overdue} connections count as active although they have expired."
         return verdict(
-            "wanting", said, number=overview.overdue, unit="overdue connections", numbers=numbers, failures=late
+            "wanting",
+            said,
+            number=overview.overdue,
+            unit="overdue connections",
+            numbers=numbers,
+            failures=for_people(late),
         )
     return verdict("good", "No connection is overdue.", number=0, unit="overdue connections", numbers=numbers)
 

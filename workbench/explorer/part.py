@@ -67,7 +67,7 @@ def part_html(part: Part, *, heading: bool = True, max_rows: int = SHOWN_ROWS) -
     figure = part.figure()
     if figure is not None:
         pieces.append(_image(figure, part.alt))
-    pieces.append(table_html(for_people(part.frame), part.title, max_rows=max_rows))
+    pieces.append(table_html(for_people(part.frame), part.title, max_rows=max_rows, headed=heading))
     return f'<section class="wb-part">{"".join(pieces)}{_exports(part)}</section>'
 
 

@@ -99,17 +99,16 @@ class Reader:
                 return None
             raise translate_target_error(error) from error
 
-    async def tenants(self) -> dict[str, list[str]]:
-        """Which tenants there are: of investigations, and of the tables of tools and playbooks."""
-        return await self.to_end(self._tenants())
+    async def tenants(self, *collections: str) -> list[str]:
+        """The tenants that have documents in any of these collections."""
+        return await self.to_end(self._tenants(collections))
 
-    async def _tenants(self) -> dict[str, list[str]]:
+    async def _tenants(self, collections: tuple[str, ...]) -> list[str]:
         await self._connect()
         try:
-            return {
-                name: sorted(map(str, await self._database[name].distinct(COLLECTIONS[name].tenant_path)))
-                for name in ("investigations", "composio_connections")
-            }
+            with pymongo.timeout(QUESTION_SECONDS):
+                found = [await self._database[name].distinct(COLLECTIONS[name].tenant_path) for name in collections]
+            return sorted({str(tenant) for tenants in found for tenant in tenants})
         except PyMongoError as error:
             raise translate_target_error(error) from error
 

@@ -36,7 +36,7 @@ async def neighbours(
         NotFound: the tenant has no such anomaly.
     """
     found = await reader.to_end(reader.similarity.to_event(tenant, anomaly_id, limit=limit, severity=severity))
-    return hits_part(tenant, found.hits, "Similar anomalies", _how(found))
+    return hits_part((tenant,), found.hits, "Similar anomalies", _how(found))
 
 
 async def similar_parts(
@@ -53,7 +53,7 @@ async def similar_parts(
     search = reader.similarity
     limit = HITS_A_SEED + len(anomalies)  # its own may be the nearest, all of them
     for found in await asyncio.gather(
-        *(reader.to_end(search.to_event(tenant, seed["anomaly_id"], limit=limit)) for seed in seeds)
+        *(reader.to_end(search.to_event(seed["tenant_id"], seed["anomaly_id"], limit=limit)) for seed in seeds)
     ):
         how = _how(found)
         elsewhere = [hit for hit in found.hits if hit.event.get("investigation_id") != investigation_id]
@@ -62,8 +62,9 @@ async def similar_parts(
             if known is None or known.score < hit.score:
                 best[hit.anomaly_id] = hit
     hits = sorted(best.values(), key=lambda hit: (-hit.score, str(hit.anomaly_id)))
+    tenants = tuple(sorted({str(seed["tenant_id"]) for seed in seeds})) or (tenant,)
     if not hits:
-        return hits_part(tenant, hits, "Similar anomalies elsewhere", how), _investigations((), hits, {}, how)
+        return hits_part(tenants, hits, "Similar anomalies elsewhere", how), _investigations((), hits, {}, how)
     named = list(dict.fromkeys(filter(None, map(_investigation_of, hits))))
     past = Question(
         investigations.COLLECTION,
@@ -74,12 +75,12 @@ async def similar_parts(
     )
     before = {row["investigation_id"]: row for row in await reader.rows(past)}
     return (
-        hits_part(tenant, hits[:HITS_A_SEED], "Similar anomalies elsewhere", how),
+        hits_part(tenants, hits[:HITS_A_SEED], "Similar anomalies elsewhere", how),
         _investigations((past,), hits, before, how),
     )
 
 
-def hits_part(tenant: str, hits: Sequence[Hit], title: str, how: str) -> Part:
+def hits_part(tenants: tuple[str, ...], hits: Sequence[Hit], title: str, how: str) -> Part:
     """Hits with similarity and reason."""
     frame = pd.DataFrame(
         [
@@ -96,7 +97,7 @@ def hits_part(tenant: str, hits: Sequence[Hit], title: str, how: str) -> Part:
         ],
         columns=["anomaly", "similarity", "why", "severity", "metric", "investigation", "created (UTC)"],
     )
-    return Part(title, frame, _found(tenant, hits), note=how)
+    return Part(title, frame, _found(tenants, hits), note=how)
 
 
 def _investigations(
@@ -130,12 +131,12 @@ def _investigation_of(hit: Hit) -> str:
     return str(hit.event.get("investigation_id") or "")
 
 
-def _found(tenant: str, hits: Sequence[Hit]) -> tuple[Question, ...]:
+def _found(tenants: tuple[str, ...], hits: Sequence[Hit]) -> tuple[Question, ...]:
     """The query that brings the hits; the search itself is not expressible in one find."""
     if not hits:
         return ()
     conditions = {"anomaly_id": {"$in": [hit.anomaly_id for hit in hits]}}
-    return (Question(COLLECTION, (tenant,), conditions, _FIELDS, limit=len(hits)),)
+    return (Question(COLLECTION, tenants, conditions, _FIELDS, limit=len(hits)),)
 
 
 def _how(found: SimilarResult) -> str:

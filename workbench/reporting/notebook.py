@@ -133,9 +133,14 @@ def show_figure(fig: Figure, alt: str, data: pd.DataFrame, caption: str = "") ->
     _show_html(f"{under}<details><summary>Data</summary>{table}{_csv_link(data, name)}</details>", f"[Data: {name}]")
 
 
-def show_table(frame: pd.DataFrame, caption: str, max_rows: int = 50) -> None:
-    """Show a DataFrame as an escaped, accessible HTML table; under the runner all rows are written as CSV."""
-    _show_html(table_html(frame, caption, max_rows=max_rows) + _csv_link(frame, caption), f"[Table: {caption}]")
+def show_table(frame: pd.DataFrame, caption: str, max_rows: int = 50, *, headed: bool = False) -> None:
+    """Show a DataFrame as an escaped, accessible HTML table; under the runner all rows are written as CSV.
+
+    `headed` says that a heading just above tells the caption, which is then there for screen readers only.
+    """
+    _show_html(
+        table_html(frame, caption, max_rows=max_rows, headed=headed) + _csv_link(frame, caption), f"[Table: {caption}]"
+    )
 
 
 def _show_html(html: str, text: str) -> None:

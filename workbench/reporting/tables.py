@@ -14,18 +14,23 @@ from workbench.reporting.figures import number_text
 
 MAX_CELL_CHARACTERS = 300
 NUMBER_CLASS = ' class="wb-number"'
+_UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def table_html(frame: pd.DataFrame, caption: str, *, max_rows: int = 50) -> str:
+def table_html(frame: pd.DataFrame, caption: str, *, max_rows: int = 50, headed: bool = False) -> str:
     """`frame` as an HTML table with a caption, headers with scope, and the row cap stated where it cuts.
 
     Args:
         frame: Its first column heads each row. The index is not shown.
         caption: What the table shows, plain text.
         max_rows: Rows that are shown; the caption names the number that is there.
+        headed: A heading above says the caption already: only screen readers get it, and the row cap is seen.
     """
-    cut = f" (first {max_rows:,} of {len(frame):,} rows)" if len(frame) > max_rows else ""
+    cut = f"first {max_rows:,} of {len(frame):,} rows" if len(frame) > max_rows else ""
+    name = f'<span style="{_UNSEEN}">{escape(caption)}</span>' if headed else escape(caption)
+    if cut:
+        name += f" {cut}" if headed else f" ({cut})"
     heads = "".join(_head(frame.iloc[:, i]) for i in range(len(frame.columns)))
     body = "".join(
         f"<tr>{''.join(_cell(value, first=i == 0) for i, value in enumerate(row))}</tr>"
@@ -34,7 +39,7 @@ def table_html(frame: pd.DataFrame, caption: str, *, max_rows: int = 50) -> str:
     if frame.empty:
         body = f'<tr><td colspan="{max(1, len(frame.columns))}">no rows</td></tr>'
     return (
-        f'<div class="wb-scroll"><table class="wb-table"><caption>{escape(caption)}{cut}</caption>'
+        f'<div class="wb-scroll"><table class="wb-table"><caption>{name}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

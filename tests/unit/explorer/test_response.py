@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.documents import START
-from workbench.explorer.dossier import _evidence
 from workbench.explorer.response import WHOLE, playbook_part, timeline_part, tool_part
 
 
@@ -61,20 +60,3 @@ def test_nothing_done_says_so() -> None:
     part = timeline_part(playbook_part([], ()), tool_part([], ()))
     assert part.figure() is None
     assert part.note
-
-
-@pytest.mark.parametrize(
-    ("evidence", "shown"),
-    [
-        ("one text", "one text"),
-        (7, "7"),
-        (0, "0"),
-        (False, "false"),
-        (None, "null"),
-        (["a", None, {"b": 1}], 'a; null; {"b": 1}'),
-        ({"ip": ["x"]}, '{"ip": ["x"]}'),
-        ([], ""),
-    ],
-)
-def test_evidence_of_any_shape_is_shown(evidence: Any, shown: str) -> None:
-    assert _evidence(evidence) == shown

@@ -50,7 +50,7 @@ async def test_its_own_anomalies_do_not_crowd_out_those_of_others() -> None:
         ]
 
     reader: Any = SimpleNamespace(similarity=Nearest([*own, *others]), to_end=to_end, rows=rows)
-    seeds = [{"anomaly_id": found.anomaly_id, "score": found.score} for found in own]
+    seeds = [{"tenant_id": "acme", "anomaly_id": found.anomaly_id, "score": found.score} for found in own]
     alike, investigations = await similar_parts(reader, "acme", {"investigation_id": OWN, "created_at": START}, seeds)
     assert len(alike.frame) == 5
     assert investigations.frame["investigation"].tolist() == [f"{ELSEWHERE}-{number}" for number in (0, 1, 2, 4)]
