@@ -127,6 +127,15 @@ def plan(
     return Plan(tuple(steps), tuple(conflicts), tuple(notes))
 
 
+def retention_left(database: Database[Any], settings: Settings) -> list[str]:
+    """The time series that do not expire yet although the settings want it: history must be proven first."""
+    if not settings.retention_days:
+        return []
+    series = [spec.name for spec in COLLECTIONS.values() if spec.time_series]
+    found = database.list_collections(filter={"name": {"$in": series}})
+    return sorted(info["name"] for info in found if not info.get("options", {}).get("expireAfterSeconds"))
+
+
 def apply(database: Database[Any], plan: Plan, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
     """Run a plan's steps in order; the steps that were run.
 

@@ -86,6 +86,8 @@ def test_retention_is_set_on_time_series_only_when_asked(target: tuple[Settings,
         ("detection_runs", 400 * 86_400),
     }
     # The embedded server accepts the change but does not report it, so only a real one shows that it is planned once.
+    assert schema.retention_left(database, settings) == []
+    assert schema.retention_left(database, keep) == ["audit_log", "detection_runs"]
     assert len(schema.apply(database, schema.plan(database, keep))) == 2
 
 

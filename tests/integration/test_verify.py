@@ -472,3 +472,14 @@ def test_the_command_ends_with_the_exit_code_of_the_gates(
     assert run("verify", "--waive", "speed", "--who", "me", "--reason", "why") == 2
     assert run("check", "--no-write", "--json", "check.json") == 0
     assert json.loads(Path("check.json").read_text())["passed"]
+
+
+def test_a_retention_that_waits_for_the_proof_is_a_note_and_no_finding(copy: Settings) -> None:
+    keep = copy.model_copy(update={"retention_days": 400})
+    (table,) = verify(keep, tables=["investigation_audit_log"], checks={Check.STRUCTURE}).tables
+    (structure,) = table.checks
+    assert structure.status == "passed"
+    assert "the retention of 400 days is not set, as it must not be before the proof" in structure.note
+    options = next(one for one in check_setup(keep, write=False).checks if one.name == "collections and options")
+    assert options.status == "passed"
+    assert "no retention yet on audit_log, detection_runs" in options.evidence

@@ -64,7 +64,21 @@ def migrate(
         f"{counts.written:,} written + {counts.already_there:,} already there + {counts.quarantined:,} quarantined, "
         f"{result.elapsed_seconds:.1f} s"
     )
+    if settings.retention_days and not dry_run:
+        _print_retention(settings)
     raise typer.Exit(0 if result.complete else 1)
+
+
+def _print_retention(settings: Settings) -> None:
+    from workbench import connections, schema
+
+    with connections.open_target(settings) as client:
+        left = schema.retention_left(client[settings.mongodb_database], settings)
+    if left:
+        typer.echo(
+            f"The retention of {settings.retention_days:,} days is not set on {', '.join(left)}: old documents would "
+            "expire before they are verified. Set it with `workbench schema` after the proof."
+        )
 
 
 def _print_budget(settings: Settings, names: list[str] | None) -> None:

@@ -28,7 +28,7 @@ def compare_structure(
     database: Database[Any], spec: Collection, settings: Settings, findings: Findings
 ) -> tuple[int, str]:
     """Compare a collection with its spec; how many things were compared, and a note about what is odd but harmless."""
-    plan = schema.plan(database, settings, collections=[spec])
+    plan = schema.plan(database, settings, phase=schema.Phase.PROVE, collections=[spec])
     for step in plan.steps:
         findings.add(
             Check.STRUCTURE,
@@ -46,6 +46,11 @@ def compare_structure(
             found=conflict.found,
         )
     notes = []
+    if spec.name in schema.retention_left(database, settings):
+        notes.append(
+            f"the retention of {settings.retention_days:,} days is not set, as it must not be before the proof; "
+            "`workbench schema` sets it"
+        )
     for info in database.list_collections(filter={"name": spec.name}):
         compare_options(info.get("options", {}), spec, settings, findings)
         indexes = [dict(index) for index in database[spec.name].list_indexes()]
@@ -59,8 +64,13 @@ def compare_structure(
 def compare_options(options: Mapping[str, Any], spec: Collection, settings: Settings, findings: Findings) -> None:
     """Compare the options of a collection with those that it was created with."""
     for name in _NOT_OURS:
-        if not options.get(name) or (name == "expireAfterSeconds" and spec.time_series and settings.retention_days):
-            continue  # a retention that is wanted is compared by the plan
+        if not options.get(name):
+            continue
+        if name == "expireAfterSeconds" and spec.time_series and settings.retention_days:
+            age = settings.retention_days * 86_400
+            if int(options[name]) != age:
+                _add(findings, "documents expire at another age than the settings say", name, age, options[name])
+            continue
         _add(findings, f"options that the spec does not have: {name}", name, "absent", options[name])
     if spec.kind is Kind.STANDARD:
         for name, wanted in _DEFAULTS.items():

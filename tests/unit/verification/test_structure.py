@@ -91,6 +91,9 @@ def test_a_time_series_that_expires_though_nobody_wants_it() -> None:
     none = Findings("t")
     compare_options({"expireAfterSeconds": 86_400}, SERIES, wanted, none)
     assert none.count() == 0
+    other = Findings("t")
+    compare_options({"expireAfterSeconds": 3_600}, SERIES, wanted, other)
+    assert other.clusters()[0].cause == "documents expire at another age than the settings say"
 
 
 def search(change: Any) -> tuple[list[str], str]:
