@@ -1,17 +1,19 @@
-"""The explorer in a real kernel: its callbacks run on the main thread, and a click is answered over comms."""
+"""The explorer in a real kernel: clicks are answered over comms on the main thread; headless it is a dossier."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
-from tests.cases import TENANT
+from tests.cases import CASE, MARKUP, TENANT, TOKEN
 from workbench.explorer.server import settings_environment
+from workbench.reporting.execution import run_notebook
 from workbench.settings import Settings
 
 _EXPLORER = f"""
@@ -74,3 +76,23 @@ def test_a_click_and_a_typed_text_are_answered_on_the_main_thread(kernel: Blocki
     send("view.text", {"method": "update", "state": {"value": "case-"}, "buffer_paths": []})
     wait_for(kernel, "'1-1 of about 1' in view.position.value")
     assert value(kernel, "bool(threads) and all(threads)") == "True"
+
+
+def test_headless_it_is_a_dossier_of_the_investigation_that_is_named(
+    explored: Settings, repository_root: Path, tmp_path: Path
+) -> None:
+    run = run_notebook(
+        repository_root / "notebooks" / "10_investigations.ipynb",
+        parameters={"tenant": TENANT, "investigation_id": CASE},
+        run_dir=tmp_path,
+        environment=settings_environment(explored),
+    )
+    assert (run.status, run.error) == ("passed", "")
+    html = (tmp_path / "10_investigations.html").read_text(encoding="utf-8")
+    for fact in (
+        "case-&lt;b&gt;one", "risk score 0.97", "its history is complete", "shared by 14 accounts", "execution-1",
+        "no answer", "Timeline of", "Changes from version 0 to 5", "Similar past investigations",
+    ):  # fmt: skip
+        assert fact in html, fact
+    for wrong in (MARKUP, TOKEN, "Traceback", "wb-alert", "cannot be shown"):
+        assert wrong not in html, wrong

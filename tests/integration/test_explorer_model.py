@@ -211,6 +211,14 @@ def test_another_tenants_investigation_is_not_found(model: ExplorerModel) -> Non
         model.run(model.neighbours(TENANT, "no uuid"))
 
 
+@pytest.mark.parametrize("number", [0, -1, 1_000, True])
+def test_numbers_out_of_range_are_named(model: ExplorerModel, number: int) -> None:
+    with pytest.raises(InvalidInput, match="neighbours: must be a whole number from 1 to 100"):
+        model.run(model.neighbours(TENANT, str(anomaly_id(TENANT, 0)), limit=number))
+    with pytest.raises(InvalidInput, match="days: must be a whole number from 1 to 365"):
+        model.run(model.operations(TENANT, now=START, days=number))
+
+
 def test_tenants_are_known(model: ExplorerModel) -> None:
     assert model.run(model.tenants()) == [TENANT, OTHER]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.cases import CASE, MARKUP, OTHER, TENANT, anomaly_id
 from workbench.explorer.controller import ExplorerController
 from workbench.explorer.investigations import InvestigationFilter
 from workbench.explorer.model import ExplorerModel
+from workbench.explorer.picker import NeighbourPicker
 from workbench.explorer.view import SECTIONS, ExplorerView
 from workbench.settings import Settings
 
@@ -295,3 +296,39 @@ def test_every_control_has_a_label(model: ExplorerModel) -> None:
     view = explorer(model).view
     controls = [*view.filters, view.clear, view.cancel, view.previous, view.next, view.open, view.chooser, view.section]
     assert all(control.description for control in controls)
+
+
+def neighbours(model: ExplorerModel, anomaly: str) -> NeighbourPicker:
+    return NeighbourPicker(model, TENANT, model.run(model.anomalies(TENANT)).newest.frame, anomaly_id=anomaly)
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_picked_anomaly_shows_its_neighbours_with_reason_data_and_query(model: ExplorerModel) -> None:
+    picker = neighbours(model, "")
+    assert len(picker.chooser.options) == 14
+    label, picked = next((label, id_) for label, id_ in picker.chooser.options if "metric_0" in label)
+    assert "critical" in label
+    picker.chooser.value = picked
+    wait_for(lambda: f"Neighbours of {picked}" in picker.message.value)
+    assert picker.wanted.value == picked
+    for said in ("metric metric_0", "Found by", "data (CSV)", "query (copy)"):
+        assert said in picker.answer.value
+    first = picker.answer.value
+    picker.wanted.value = str(anomaly_id(TENANT, 12))
+    wait_for(lambda: str(anomaly_id(TENANT, 12)) in picker.message.value and "Searching" not in picker.message.value)
+    assert picker.answer.value != first
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("<b>", "UUID"), (str(anomaly_id(OTHER, 1)), str(anomaly_id(OTHER, 1)))])
+def test_an_anomaly_that_is_not_there_is_one_clear_message(model: ExplorerModel, wrong: str, said: str) -> None:
+    picker = neighbours(model, wrong)
+    wait_for(lambda: 'role="alert"' in picker.message.value)
+    assert said in picker.message.value
+    assert "<b>" not in picker.message.value
+    assert picker.answer.value == ""

@@ -62,6 +62,8 @@ class InvestigationFilter:
             if value:
                 conditions[path] = literal(Investigation, path, value)
         conditions |= between(Investigation, "updated_at", _midnight(self.since), _midnight(self.until, days=1))
+        if self.since and self.until and self.since > self.until:
+            raise InvalidInput("since", f"is after until ({self.since} > {self.until}): nothing can match")
         conditions |= self._risk()
         if self.text.strip():
             conditions |= self._text()
@@ -72,6 +74,10 @@ class InvestigationFilter:
         for name, value in (("risk_from", self.risk_from), ("risk_to", self.risk_to)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise InvalidInput(name, "must be a number from 0 to 1")
+        if self.risk_from > self.risk_to:
+            raise InvalidInput(
+                "risk_from", f"is above risk_to ({self.risk_from:g} > {self.risk_to:g}): nothing can match"
+            )
         bounds: dict[str, float] = {}
         if self.risk_from > 0:
             bounds["$gte"] = self.risk_from

@@ -14,10 +14,12 @@ from workbench.explorer.dossier import Dossier, read_dossier
 from workbench.explorer.investigations import InvestigationFilter, InvestigationPage, read_page, riskiest
 from workbench.explorer.loop import OwnedLoop
 from workbench.explorer.part import Part
+from workbench.explorer.question import within
 from workbench.explorer.reader import Reader
 from workbench.settings import Settings, TenancyRule
 
 T = TypeVar("T")
+MAX_NEIGHBOURS = 100
 
 
 class ExplorerModel:
@@ -115,9 +117,10 @@ class ExplorerModel:
         """The anomalies most like one.
 
         Raises:
-            InvalidInput: the id is no UUID.
+            InvalidInput: the id is no UUID, or the limit is out of range.
             NotFound: the tenant has no such anomaly.
         """
+        within("neighbours", limit, 1, MAX_NEIGHBOURS)
         try:
             key = UUID(anomaly_id)
         except ValueError:
@@ -133,7 +136,12 @@ class ExplorerModel:
         return await anomalies.read_map(self._ask(), tenant)
 
     async def operations(self, tenant: str, *, now: datetime, days: int) -> operations.OperationsOverview:
-        """Audit activity, failed tool actions, playbook durations, connections that expire within `days` of `now`."""
+        """Audit activity, failed tool actions, playbook durations, connections that expire within `days` of `now`.
+
+        Raises:
+            InvalidInput: `days` is out of range.
+        """
+        within("days", days, 1, operations.MAX_DAYS)
         return await operations.read_overview(
             self._ask(), tenant, await self.integration_tenants(tenant), now=now, days=days
         )

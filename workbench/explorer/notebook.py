@@ -15,7 +15,8 @@ from workbench.explorer.dossier import Dossier
 from workbench.explorer.investigations import InvestigationFilter
 from workbench.explorer.model import ExplorerModel
 from workbench.explorer.operations import OperationsOverview
-from workbench.explorer.part import Part, for_people, missing_glyphs_allowed, queries_html
+from workbench.explorer.part import Part, exports_html, for_people, missing_glyphs_allowed, queries_html
+from workbench.explorer.picker import NeighbourPicker
 from workbench.explorer.view import ExplorerView
 from workbench.reporting import RUN_DIR_VARIABLE
 from workbench.reporting.notebook import Verdict, show_figure, show_table, verdict
@@ -59,6 +60,28 @@ def explore(model: ExplorerModel, start: InvestigationFilter, investigation_id: 
     return controller
 
 
+def pick_neighbours(
+    model: ExplorerModel, tenant: str, offered: Part, anomaly_id: str, *, limit: int, severity: str
+) -> NeighbourPicker | None:
+    """Show the nearest neighbours of an anomaly, and where someone can click a list to pick another one from.
+
+    Headless, the neighbours of `anomaly_id` stand there, if one is given; and None is returned.
+
+    Raises:
+        InvalidInput: headless, the id is no UUID or the limit is not from 1 to 100.
+        NotFound: headless, the tenant has no such anomaly.
+    """
+    if is_headless():
+        if anomaly_id:
+            found = model.run(model.neighbours(tenant, anomaly_id, limit=limit, severity=severity or None))
+            show_part(found, note=f"Neighbours of {anomaly_id}.")
+        return None
+    picker = NeighbourPicker(model, tenant, offered.frame, anomaly_id=anomaly_id, limit=limit, severity=severity)
+    display(picker.root)
+    display(Javascript(_OWN_KEYS))
+    return picker
+
+
 def show_parts(parts: Iterable[Part]) -> None:
     """Show parts one under another; see `show_part`."""
     for part in parts:
@@ -75,7 +98,8 @@ def show_part(part: Part, note: str = "") -> None:
             show_figure(figure, part.alt, part.frame)
     else:
         show_table(for_people(part.frame), part.title, headed=True)
-    _show_html(queries_html(part), "[Query]")
+    # Under the runner the data are a file beside the report.
+    _show_html(queries_html(part) if is_headless() else exports_html(part), "[Data and query]")
 
 
 def dossier_verdict(tenant: str, investigation_id: str, dossier: Dossier | None) -> Verdict:

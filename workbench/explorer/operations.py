@@ -20,6 +20,7 @@ from workbench.models.audit_log import ActionType
 from workbench.models.fields import utc_now
 from workbench.reporting import figures
 
+MAX_DAYS = 365
 NEWEST = 50
 MAX_CONNECTIONS = 1_000
 STATUSES = ("failed", "retrying", "success")

@@ -68,7 +68,7 @@ def part_html(part: Part, *, heading: bool = True, max_rows: int = SHOWN_ROWS) -
     if figure is not None:
         pieces.append(_image(figure, part.alt))
     pieces.append(table_html(for_people(part.frame), part.title, max_rows=max_rows, headed=heading))
-    return f'<section class="wb-part">{"".join(pieces)}{_exports(part)}</section>'
+    return f'<section class="wb-part">{"".join(pieces)}{exports_html(part)}</section>'
 
 
 def for_people(frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +88,8 @@ def queries_html(part: Part) -> str:
     )
 
 
-def _exports(part: Part) -> str:
+def exports_html(part: Part) -> str:
+    """All rows of a part as a link, "data (CSV)", and its queries, folded."""
     data = base64.b64encode(part.csv.encode()).decode("ascii")
     name = "-".join("".join(c if c.isalnum() else " " for c in part.title.lower()).split())
     link = f'<a download="{escape(name)}.csv" href="data:text/csv;charset=utf-8;base64,{data}">data (CSV)</a>'

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from bson import Decimal128, ObjectId
 
+from workbench.errors import InvalidInput
 from workbench.models.composio_connections import SECRET_FIELDS
 from workbench.models.spec import Collection
 from workbench.repositories.literals import tenant_literal
@@ -20,6 +21,16 @@ Json: TypeAlias = dict[str, Any]
 MAX_ROWS = 20_000
 """No question brings more into the kernel."""
 _WRITING_STAGES = ("$out", "$merge")
+
+
+def within(name: str, value: int, least: int, most: int) -> None:
+    """Check a number that people give.
+
+    Raises:
+        InvalidInput: it is not from `least` to `most`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidInput(name, f"must be a whole number from {least} to {most}, not {value!r}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from workbench.models.investigations import InvestigationStatus, LifecycleStage
 ANY = ("any", "")
 SECTIONS = ("Facts", "Findings", "Transactions", "Anomalies", "History", "Response", "Similar")
 NARROW, WIDE = "15em", "22em"
-_STYLE = """<style>
+STYLE = """<style>
 .wb-explorer table { border-collapse: collapse; line-height: 1.4; }
 .wb-explorer th, .wb-explorer td { padding: 0.15em 0.8em 0.15em 0; text-align: left; vertical-align: top; }
 .wb-explorer td.wb-number { text-align: right; }
@@ -72,7 +72,7 @@ class ExplorerView:
         self.detail_box = widgets.VBox([self.heading, self.section, self.versions, self.detail])
         self.root = widgets.VBox(
             [
-                widgets.HTML(_STYLE),
+                widgets.HTML(STYLE),
                 _row(self.text, self.tenant, self.user, self.status, self.stage),
                 _row(self.since, self.until, self.risk, self.clear),
                 _row(self.previous, self.next, self.position, self.cancel),
