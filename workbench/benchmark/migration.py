@@ -209,7 +209,10 @@ class _Run:
                 client.drop_database(SCRATCH)
         measurement = measure(stage, work, settings, *arguments)
         if measurement.work.facts.get("state", "done") != "done":
-            raise MigrationError(f"The stage '{stage}' ended {measurement.work.facts['state']}.")
+            facts = measurement.work.facts
+            raise MigrationError(
+                f"The stage '{stage}' ended {facts['state']}: {facts['errors'] or 'no error is told'}."
+            )
         self.results.append(measurement)
         self.on_measurement(measurement)
         return measurement

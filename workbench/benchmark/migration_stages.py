@@ -183,7 +183,13 @@ def migration(settings: Settings, tables: Tables) -> Work:
     clock = _Clock()
     result = migrate(settings, tables=tables, executor=lambda _: pool)
     work = clock.stop(result.counts.read, state=result.state.value, replaced=result.counts.replaced)
-    facts = {**work.facts, "quarantined": result.counts.quarantined, "elapsed_seconds": result.elapsed_seconds}
+    errors = "; ".join(error for table in result.tables.values() for error in table.errors)[:500]
+    facts = {
+        **work.facts,
+        "errors": errors,
+        "quarantined": result.counts.quarantined,
+        "elapsed_seconds": result.elapsed_seconds,
+    }
     return Work(work.rows, result.load_seconds, work.cpu_seconds, facts)
 
 

@@ -118,6 +118,12 @@ class BenchmarkRun:
         """Whether every workload was measured and met its target."""
         return self.outcome is Outcome.PASSED
 
+    @property
+    def wanting(self) -> bool:
+        """Whether a target is missed or an answer differs; also where nothing at all could be decided."""
+        found = {judgement.outcome for judgement in self.judgements()}
+        return Outcome.FAILED in found or Outcome.PASSED not in found
+
     def cut_short(self) -> dict[str, int]:
         """Workloads with fewer samples than were asked for, on either database, and how many they have."""
         counts: dict[str, int] = {}

@@ -25,6 +25,7 @@ def test_a_target_is_met_by_a_p99_and_no_lower_quantile() -> None:
     (judgement,) = run.judgements()
     assert (judgement.outcome, judgement.quantile, judgement.target_ms) == (Outcome.PASSED, 0.99, 100)
     assert run.passed
+    assert not run.wanting
     assert claimed_quantiles(run) == "P99: 1"
 
 
@@ -33,6 +34,7 @@ def test_a_target_is_not_decided_by_too_few_samples(samples: int, quantile: str)
     run = a_run(SOURCE, measured(Side.MONGODB, 1, samples=samples))
     assert run.outcome is Outcome.NOT_DECIDED
     assert not run.passed
+    assert run.wanting  # nothing at all was decided
     assert claimed_quantiles(run) == f"{quantile}: 1"
     (row,) = run.verdict_frame().to_dict("records")
     assert (row["state"], row["reason"]) == ("not decided", f"{samples} samples, a P99 needs 500")
