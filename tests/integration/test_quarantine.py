@@ -13,13 +13,15 @@ from pymongo.database import Database
 from tests.conftest import source_database, target_database
 from tests.rows import differences
 from workbench import connections, sample
-from workbench.migration.build import build_batch
+from workbench.migration.build import Rejected, build_batch
 from workbench.migration.executors import this_process
 from workbench.migration.extract import open_snapshot, select_by_key
+from workbench.migration.partition import Partition
 from workbench.migration.pipeline import migrate
-from workbench.migration.quarantine import OPEN, WAIVED, Quarantine
+from workbench.migration.quarantine import OPEN, WAIVED, PartitionEntries, Quarantine
 from workbench.migration.results import MigrationResult
 from workbench.migration.tables import TABLES
+from workbench.migration.tables.columns import RowProblem
 from workbench.models.fields import derive_id
 from workbench.settings import Settings
 
@@ -205,3 +207,29 @@ def test_a_waived_row_stays_waived_until_it_changes(
     assert states[chosen[0]["_id"]] == OPEN, "the row has changed: decide again"
     assert states[chosen[1]["_id"]] == WAIVED
     assert result.counts.quarantined == len(states)
+
+
+def test_rejected_rows_are_written_in_portions_and_replace_those_of_the_attempt_before(
+    empty_settings: Settings,
+) -> None:
+    table, partition = TABLES["transaction_scores"], Partition("transaction_scores", 0, None, None)
+
+    def rejected(count: int) -> list[Rejected]:
+        problem = RowProblem("risk_score", "out_of_range", "above 1")
+        return [Rejected(("inv", f"t-{number}", 2.0, 0, None), problem) for number in range(count)]
+
+    with connections.open_target(empty_settings) as client:
+        quarantine = Quarantine(client[empty_settings.mongodb_database])
+        first = PartitionEntries(quarantine, partition, table, "first")
+        first.add(rejected(450))
+        assert quarantine.collection.count_documents({}) == 400, "only an incomplete portion is in memory"
+        first.close()
+        assert quarantine.counts() == {table.name: 450}
+        seen = {entry["_id"]: entry["first_seen"] for entry in quarantine.entries()}
+        second = PartitionEntries(quarantine, partition, table, "second")
+        second.add(rejected(250))
+        second.close()
+        entries = quarantine.entries()
+    assert len(entries) == 250
+    assert {entry["run_id"] for entry in entries} == {"second"}
+    assert all(entry["first_seen"] == seen[entry["_id"]] for entry in entries)

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from pymongo import InsertOne, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from workbench.migration.build import Rejected
 from workbench.migration.ledger import DURABLE
@@ -27,6 +26,8 @@ STATES = (OPEN, LOADED, WAIVED, GONE)
 UNLOADED = (OPEN, WAIVED)
 """States of rows that the ledger counts as quarantined."""
 _SHOWN_CHARACTERS = 20_000
+_PORTION = 200
+"""Entries in one command: rows may be large, and it must stay far below 48 MB."""
 
 
 class Quarantine:
@@ -34,45 +35,6 @@ class Quarantine:
 
     def __init__(self, database: Database[Any]) -> None:
         self.collection: Collection[Any] = database.get_collection(COLLECTION, write_concern=DURABLE)
-
-    def replace(self, partition: Partition, table: Table, rejected: Sequence[Rejected], run_id: str) -> None:
-        """Make the partition's open entries be exactly these rows; when each was first seen is kept.
-
-        A row that a person waived stays waived as long as neither it nor its problem changes.
-        """
-        entries = {entry["_id"]: entry for entry in (_entry(partition, table, item, run_id) for item in rejected)}
-        ours = [{"partition": partition.id}, {"state": {"$in": [WAIVED, LOADED]}}]  # settled ones keep their old plan
-        known = {entry["_id"]: entry for entry in self.collection.find({"table": table.name, "$or": ours})}
-        left = [entry for entry in known.values() if entry["partition"] == partition.id and entry["state"] in UNLOADED]
-        gone = [entry["_id"] for entry in left if entry["_id"] not in entries]
-        if gone:
-            self.collection.delete_many({"_id": {"$in": gone}})
-        now = utc_now()
-        changed: list[ReplaceOne[Any]] = []
-        new: list[InsertOne[Any]] = []
-        for key, entry in entries.items():
-            before = known.get(key)
-            if before is None:
-                new.append(InsertOne({**entry, "first_seen": now}))
-            elif before["state"] == WAIVED and _same_problem(entry, before):
-                if before["partition"] != partition.id:
-                    changed.append(ReplaceOne({"_id": key}, {**before, "partition": partition.id}))
-            else:
-                changed.append(ReplaceOne({"_id": key}, {**entry, "first_seen": before["first_seen"]}))
-        for operations in (new, changed):
-            for start in range(0, len(operations), 200):  # rows may be large: keep a command far below 48 MB
-                self._write(operations[start : start + 200])
-
-    def _write(self, operations: list[InsertOne[Any]] | list[ReplaceOne[Any]]) -> None:
-        try:
-            self.collection.bulk_write(operations, ordered=False)
-        except BulkWriteError as error:
-            taken = [item for item in error.details["writeErrors"] if item["code"] == 11000]
-            if len(taken) < len(error.details["writeErrors"]):
-                raise
-            for item in taken:  # the row was another partition's: its time has changed
-                entry = item["op"]
-                self.collection.replace_one({"_id": entry["_id"]}, entry, upsert=True)
 
     def forget(self, table: str) -> None:
         """Drop a table's open entries: its partitions are planned anew and will all be read again."""
@@ -124,6 +86,54 @@ class Quarantine:
             [{"$match": {"state": OPEN}}, {"$group": {"_id": "$table", "rows": {"$sum": 1}}}]
         )
         return {group["_id"]: group["rows"] for group in groups}
+
+
+class PartitionEntries:
+    """Makes a partition's open entries be exactly the rows that are added; memory is a portion of them.
+
+    When each was first seen is kept. A row that a person waived stays waived as long as neither it nor its problem
+    changes.
+    """
+
+    def __init__(self, quarantine: Quarantine, partition: Partition, table: Table, run_id: str) -> None:
+        self._collection = quarantine.collection
+        self._partition, self._table, self._run_id = partition, table, run_id
+        self._waiting: list[Rejected] = []
+        self._seen: set[Any] = set()
+
+    def add(self, rejected: Iterable[Rejected]) -> None:
+        """Take rows; a full portion is written."""
+        for item in rejected:
+            self._waiting.append(item)
+            if len(self._waiting) == _PORTION:
+                self._flush()
+
+    def close(self) -> None:
+        """Write the rest, and drop the entries of rows that were not added."""
+        self._flush()
+        query = {"table": self._table.name, "partition": self._partition.id, "state": {"$in": list(UNLOADED)}}
+        gone = [entry["_id"] for entry in self._collection.find(query, {"_id": 1}) if entry["_id"] not in self._seen]
+        for start in range(0, len(gone), 1_000):
+            self._collection.delete_many({"_id": {"$in": gone[start : start + 1_000]}})
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        entries = {
+            entry["_id"]: entry
+            for entry in (_entry(self._partition, self._table, item, self._run_id) for item in waiting)
+        }
+        if not entries:
+            return
+        self._seen.update(entries)
+        known = {entry["_id"]: entry for entry in self._collection.find({"_id": {"$in": list(entries)}})}
+        now = utc_now()
+        changes: list[ReplaceOne[Any]] = []
+        for key, entry in entries.items():
+            before = known.get(key, {"state": OPEN, "first_seen": now})
+            if before["state"] == WAIVED and _same_problem(entry, before):
+                entry = {**before, "partition": self._partition.id}
+            changes.append(ReplaceOne({"_id": key}, {**entry, "first_seen": before["first_seen"]}, upsert=True))
+        self._collection.bulk_write(changes, ordered=False)
 
 
 def _same_problem(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

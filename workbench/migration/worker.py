@@ -6,6 +6,7 @@ import os
 import platform
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from workbench.migration.build import Rejected, build_batch
 from workbench.migration.ledger import DURABLE, Counts, Ledger, Seconds, State, Superseded
 from workbench.migration.load import Written
 from workbench.migration.partition import Partition
-from workbench.migration.quarantine import Quarantine
+from workbench.migration.quarantine import PartitionEntries, Quarantine
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.columns import Rules
 from workbench.models.spec import Kind
@@ -28,6 +29,7 @@ from workbench.similarity.embedder import embedder_for
 
 _BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 15.0
+Reject = Callable[[list[Rejected]], None]
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _attempt(job: Job) -> PartitionResult:
             fence.enter(source, settings)
             fence.hold(source, settings, job.partition)
         database = client[settings.mongodb_database]
-        ledger, quarantine = Ledger(database), Quarantine(database)
+        ledger = Ledger(database)
         known = ledger.get(job.partition)
         if job.own_settings and not known and not job.dry_run:
             raise MigrationError(
@@ -178,10 +180,12 @@ def _attempt(job: Job) -> PartitionResult:
             attempt = ledger.start(job.partition, job.run_id, str(os.getpid()))
             faults.reach("migration.started")
             faults.reach(f"migration.of.{job.partition.id}")
-        counts, seconds, rejected = _load(job, source, database[table.collection.name], fresh=fresh)
+        entries = PartitionEntries(Quarantine(database), job.partition, table, job.run_id)
+        reject = (lambda rejected: None) if job.dry_run else entries.add
+        counts, seconds = _load(job, source, database[table.collection.name], reject, fresh=fresh)
         if not job.dry_run:
             faults.reach("migration.loaded")
-            quarantine.replace(job.partition, table, rejected, job.run_id)
+            entries.close()
             ledger.loaded(job.partition)
             if connections.server_incarnation(client) != incarnation:
                 raise _TargetChanged("the target restarted while the partition was loaded")
@@ -192,8 +196,8 @@ def _attempt(job: Job) -> PartitionResult:
 
 
 def _load(
-    job: Job, source: Any, collection: MongoCollection[Any], *, fresh: bool
-) -> tuple[Counts, Seconds, list[Rejected]]:
+    job: Job, source: Any, collection: MongoCollection[Any], reject: Reject, *, fresh: bool
+) -> tuple[Counts, Seconds]:
     settings, table = job.settings, TABLES[job.partition.table]
     embedder = embedder_for(settings) if table.collection.vector else None
     sharded = connections.is_sharded(collection.database.client)
@@ -201,12 +205,12 @@ def _load(
         collection = collection.with_options(write_concern=DURABLE)
     time_series = table.collection.kind is Kind.TIME_SERIES
     if time_series and job.recheck and not fresh:
-        same = _same_series(job, source, collection)
+        same = _same_series(job, source, collection, reject)
         if same is not None:
             return same
     if time_series and not fresh and not job.dry_run:
         load.clear_range(collection, table, job.partition)
-    total, rejected, read = Written(), [], 0
+    total, rejected, read = Written(), 0, 0
     extracting = building = loading = 0.0
     began = mark = time.perf_counter()
     for rows in extract.stream(source, table, job.partition, settings):
@@ -221,34 +225,37 @@ def _load(
         else:
             written = load.upsert(collection, batch, sharded=sharded)
         loading += (now := time.perf_counter()) - mark
+        refused += written.rejected
+        written.rejected = []  # they may be many and large: the quarantine takes them batch by batch
+        reject(refused)
+        rejected += len(refused)
         total.add(written)
-        rejected += refused
         if job.rows_per_second:
             time.sleep(max(0.0, read / job.rows_per_second - (now - began)))
         faults.reach("migration.batch")
         mark = time.perf_counter()
     extracting += time.perf_counter() - mark
-    rejected += total.rejected
     if time_series and not fresh and not job.dry_run:
         stored = load.count_range(collection, table, job.partition)
         if stored != total.inserted:  # a killed worker's last batch can arrive after the range was cleared
             raise _TargetChanged(f"{stored} documents where {total.inserted} were inserted")
-    counts = Counts(read, total.inserted, total.replaced, total.already_there, len(rejected))
-    return counts, Seconds(extracting, building, loading), rejected
+    counts = Counts(read, total.inserted, total.replaced, total.already_there, rejected)
+    return counts, Seconds(extracting, building, loading)
 
 
 def _same_series(
-    job: Job, source: Any, collection: MongoCollection[Any]
-) -> tuple[Counts, Seconds, list[Rejected]] | None:
+    job: Job, source: Any, collection: MongoCollection[Any], reject: Reject
+) -> tuple[Counts, Seconds] | None:
     """The account of a time-series partition that holds what the rows say; None where it must be loaded again."""
     table, began = TABLES[job.partition.table], time.perf_counter()
     stored = load.digests(collection, table, job.partition)
-    rejected, read = [], 0
+    rejected, read = 0, 0
     for rows in extract.stream(source, table, job.partition, job.settings):
         batch, refused = build_batch(table, rows, None, job.rules)
         if load.equal_to(stored, batch) < len(batch):
             return None
         read += len(rows)
-        rejected += refused
-    counts = Counts(read, already_there=read - len(rejected), quarantined=len(rejected))
-    return counts, Seconds(extract=time.perf_counter() - began), rejected
+        reject(refused)
+        rejected += len(refused)
+    counts = Counts(read, already_there=read - rejected, quarantined=rejected)
+    return counts, Seconds(extract=time.perf_counter() - began)
