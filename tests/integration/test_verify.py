@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from workbench.models.fields import utc_now
 from workbench.models.spec import Kind
 from workbench.settings import Settings, environment_names
 from workbench.verification import ALL_CHECKS, Check, TableResult, VerificationResult, compare, state, verify
+from workbench.verification.accounts import load_rate
 from workbench.verification.ceiling import read_ceiling
 from workbench.verification.gates import GATES, judge
 from workbench.verification.self_test import scratch_copy
@@ -483,3 +484,18 @@ def test_a_retention_that_waits_for_the_proof_is_a_note_and_no_finding(copy: Set
     options = next(one for one in check_setup(keep, write=False).checks if one.name == "collections and options")
     assert options.status == "passed"
     assert "no retention yet on audit_log, detection_runs" in options.evidence
+
+
+def test_the_rate_of_the_load_is_that_of_the_run_that_wrote_most(copy: Settings, database: Database[Any]) -> None:
+    before = load_rate(database)
+    assert before > 0
+    part = {"started_at": datetime(2100, 1, 1, tzinfo=UTC), "state": "done", "load_seconds": 1.0}
+    database["migration_runs"].insert_one({"_id": "later", **part})
+    database["migration_ledger"].insert_one(
+        {"_id": "x/0", "table": "x", "run_id": "later", "counts": {"read": 40, "already_there": 40}}
+    )
+    try:
+        assert load_rate(database) == before
+    finally:
+        database["migration_runs"].delete_one({"_id": "later"})
+        database["migration_ledger"].delete_one({"_id": "x/0"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +35,7 @@ def verify(
     write_checks: Annotated[
         bool, typer.Option("--write-checks", help="Let the setup gate try writes, in a scratch database.")
     ] = False,
-    clean_runs: Annotated[int, typer.Option(min=0, help="Self-test: clean runs that must raise no alarm.")] = 3,
+    clean_runs: Annotated[int, typer.Option(min=0, help="Self-test: clean runs that must raise no alarm.")] = 20,
     waive: Annotated[
         str, typer.Option(help="Sign a waiver for what this gate found last, and end; needs --who and --reason.")
     ] = "",
@@ -46,6 +48,14 @@ def verify(
     Exit code: 0 all good, 1 found wanting or nothing checked, 2 usage, 3 could not run. A part that is good (some
     tables, a sample, what was wrong before) is 0 as well, since it was asked for, but is never a sign-off.
     """
+    _refuse_mixed(
+        {"--waive": waive, "--self-test": self_test},
+        {"--tables": tables, "--sample": sample, "--since-run": since_run, "--resume": resume},
+    )
+    if since_run and (resume or sample):
+        raise ConfigurationError("--since-run goes neither with --resume nor with --sample.", todo="Choose one.")
+    if (who or reason) and not waive:
+        raise ConfigurationError("--who and --reason sign a waiver.", todo="Name its gate with --waive.")
     settings = load_settings(workers=workers)
     configure_logging(settings)
     if waive:
@@ -61,7 +71,10 @@ def verify(
 
     waivers = read_waivers()
     names = [name.strip() for name in tables.split(",") if name.strip()] or None
-    with progress(None, "verify") as bar:
+    with (
+        _interruptible("The tables that were finished are kept; `workbench verify --resume` goes on from there."),
+        progress(None, "verify") as bar,
+    ):
         result = compare(
             settings, tables=names, sample=sample, seed=seed, since_run=since_run, resume=resume,
             on_progress=lambda table, read: bar.update(read),
@@ -104,6 +117,24 @@ def check(
     raise typer.Exit(0 if result.passed else 1)
 
 
+def _refuse_mixed(modes: dict[str, Any], options: dict[str, Any]) -> None:
+    """An option that would be ignored is refused: who gave it believes that it did something."""
+    chosen, given = ([name for name, value in those.items() if value] for those in (modes, options))
+    if len(chosen) > 1 or (chosen and given):
+        raise ConfigurationError(
+            f"{chosen[0]} does not go with {', '.join([*chosen[1:], *given])}.", todo="Run one after the other."
+        )
+
+
+@contextlib.contextmanager
+def _interruptible(what_now: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted. {what_now}", err=True)
+        raise typer.Exit(3) from None
+
+
 def _waive(settings: Settings, gate: str, who: str, reason: str) -> None:
     from workbench import connections
     from workbench.verification import state
@@ -127,7 +158,10 @@ def _waive(settings: Settings, gate: str, who: str, reason: str) -> None:
 def _self_test(settings: Any, seed: int, clean_runs: int, json_file: Path | None) -> None:
     from workbench.verification.self_test import self_test
 
-    with progress(None, "self-test", "plantings") as bar:
+    with (
+        _interruptible("The scratch copy was dropped; the same command begins anew."),
+        progress(None, "self-test", "plantings") as bar,
+    ):
         result = self_test(settings, seed=seed, clean_runs=clean_runs, on_progress=lambda what: bar.update(1))
     typer.echo(result.text())
     _write(json_file, result.as_dict())
