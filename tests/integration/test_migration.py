@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Timer
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from bson import ObjectId
@@ -434,6 +435,25 @@ def test_prune_deletes_migrated_documents_whose_row_is_gone(small_settings: Sett
         rows = rows_of(small_settings)
         assert database.detection_runs.count_documents({}) == rows["detection_runs"]
     assert all(table.surplus == 0 for table in run(small_settings, tables=tables).tables.values())
+
+
+def test_prune_deletes_a_copied_document_but_never_all_of_a_table(small_settings: Settings) -> None:
+    tables = ["detectors", "investigation_templates"]
+    run(small_settings, tables=tables)
+    with target(small_settings) as database:
+        detector = database.detectors.find_one()
+        assert detector is not None
+        database.detectors.insert_one({**detector, "_id": ObjectId(), "detector_id": uuid4(), "name": "copied"})
+        templates = database.templates.count_documents({})
+    execute(small_settings, "DELETE FROM investigation_templates")
+    result = run(small_settings, tables=tables, prune=True)
+    assert result.tables["detectors"].pruned == 1
+    assert result.tables["detectors"].complete
+    assert result.tables["investigation_templates"].surplus == templates
+    assert "The source has no row of this table" in result.tables["investigation_templates"].errors[0]
+    with target(small_settings) as database:
+        assert database.templates.count_documents({}) == templates > 0
+        assert database.detectors.count_documents({}) == rows_of(small_settings)["detectors"]
 
 
 def test_documents_that_a_service_wrote_survive_a_reload(small_settings: Settings) -> None:

@@ -310,9 +310,11 @@ class _Run:
     def _find_surplus(self, source: psycopg.Connection[Any]) -> None:
         """Tell, or prune, the documents without a row: by a scan on request, else only if their number says so."""
         for table in self.tables:
+            if table.name not in self.empty:  # the source did not let us read it
+                continue
             result, collection = self.results[table.name], self.database[table.collection.name]
             expected = result.counts.read - result.counts.quarantined
-            if self.empty.get(table.name, True):
+            if self.empty[table.name]:
                 result.surplus = 0
             elif self.recheck or (result.complete and not self.dry_run):
                 there = expected if self.recheck else surplus.count_migrated(collection, table, expected)
@@ -321,8 +323,13 @@ class _Run:
                 if self.recheck or there != expected:
                     for ids in surplus.find_surplus(source, collection, table):
                         result.surplus += len(ids)
-                        if self.prune and ids and not self.dry_run:
+                        if self.prune and ids and result.source_rows and not self.dry_run:
                             result.pruned += surplus.prune(collection, table, ids)
+            if self.prune and result.surplus and not result.source_rows:
+                result.errors.append(
+                    "The source has no row of this table. Prune does not delete all of its documents: "
+                    "if that is meant, drop the collection by hand."
+                )
             if result.missing:
                 self._note(
                     f"{table.name}: {result.missing:,} documents are no longer there; --recheck loads them again"
