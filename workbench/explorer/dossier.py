@@ -162,7 +162,9 @@ def _facts(found: Json, question: Question) -> Part:
         "tags": ", ".join(metadata.get("tags") or []) or None,
         **{f"setting {key}": text_of(value) for key, value in sorted(settings.items())},
     }
-    frame = pd.DataFrame({"fact": list(facts), "value": pd.Series(list(facts.values()), dtype=object)})
+    # Numbers as text: a column of all kinds reads best from the left.
+    values = [str(value) if isinstance(value, (int, float)) else value for value in facts.values()]
+    frame = pd.DataFrame({"fact": list(facts), "value": pd.Series(values, dtype=object)})
     return Part("Facts and progress", frame, (question,))
 
 

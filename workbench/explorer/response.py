@@ -109,6 +109,7 @@ def _timeline(frame: pd.DataFrame) -> Any:
     ends = frame["end"].fillna(frame["start"])
     span = (ends.max() - first).total_seconds()
     unit, seconds = next((u for u in _UNITS if span >= 3 * u[1]), _UNITS[-1])
+    ends = ends.clip(lower=frame["start"] + pd.Timedelta(seconds=span * 0.006))  # what took no time is still seen
     drawn = frame.assign(
         start=(frame["start"] - first).dt.total_seconds() / seconds, end=(ends - first).dt.total_seconds() / seconds
     )

@@ -13,7 +13,7 @@ from workbench.models.investigations import InvestigationStatus, LifecycleStage
 
 ANY = ("any", "")
 SECTIONS = ("Facts", "Findings", "Transactions", "Anomalies", "History", "Response", "Similar")
-NARROW, WIDE = "15em", "22em"
+NARROW, DAY, WIDE = "15em", "17em", "22em"
 STYLE = """<style>
 .wb-explorer table { border-collapse: collapse; line-height: 1.4; }
 .wb-explorer th, .wb-explorer td { padding: 0.15em 0.8em 0.15em 0; text-align: left; vertical-align: top; }
@@ -33,16 +33,16 @@ class ExplorerView:
     """
 
     def __init__(self) -> None:
-        self.text = _input(widgets.Text, "Search", "an id from its beginning, or part of a user", WIDE)
+        self.text = _input(widgets.Text, "Search", "start of an id, or part of a user", WIDE)
         self.tenant = _choice("Tenant", [])
         self.user = _input(widgets.Text, "User", "exactly this user", NARROW)
         self.status = _choice("Status", [ANY, *((str(s), str(s)) for s in InvestigationStatus)])
         self.stage = _choice("Stage", [ANY, *((str(s), str(s)) for s in LifecycleStage)])
         self.since = widgets.DatePicker(
-            description="From day", layout=widgets.Layout(width=NARROW), tooltip="first day of the update, UTC"
+            description="From day", layout=widgets.Layout(width=DAY), tooltip="first day of the update, UTC"
         )
         self.until = widgets.DatePicker(
-            description="To day", layout=widgets.Layout(width=NARROW), tooltip="last day of the update, UTC"
+            description="To day", layout=widgets.Layout(width=DAY), tooltip="last day of the update, UTC"
         )
         self.risk = widgets.FloatRangeSlider(
             value=(0.0, 1.0),
