@@ -78,7 +78,10 @@ class Gates:
         closed = [gate.name for gate in self.gates if gate.status == "failed"]
         if closed:
             return f"NO SIGN-OFF: {', '.join(closed)}" + (f"; partial: {self.partial}" if self.partial else "")
-        return f"PARTIAL, NOT A SIGN-OFF: {self.partial}" if self.partial else "SIGN-OFF: every gate is open"
+        if self.partial:
+            return f"PARTIAL, NOT A SIGN-OFF: {self.partial}"
+        less = [f"{gate.name} {gate.status}" for gate in self.gates if gate.status != "passed"]
+        return f"SIGN-OFF: no gate failed; {', '.join(less)}" if less else "SIGN-OFF: every gate passed"
 
     def as_dict(self) -> dict[str, Any]:
         """The gates as JSON types."""

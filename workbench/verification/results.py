@@ -310,8 +310,9 @@ class VerificationResult:
         return _table([{name: getattr(c, name) for name in columns} for c in self.clusters], columns)
 
     def examples_frame(self) -> pd.DataFrame:
-        """A line for each example that was kept, with table, key, field, expected, found and cause."""
-        return _frame((example for cluster in self.clusters for example in cluster.examples), Mismatch)
+        """A line for each example that was kept, with table, cause, key, field, expected, found, side and check."""
+        columns = ["table", "cause", "key", "field", "expected", "found", "side", "check"]
+        return _table([asdict(example) for cluster in self.clusters for example in cluster.examples], columns)
 
 
 def _mismatches(count: int) -> str:
