@@ -21,7 +21,7 @@ def test_planted_defects_are_found_and_clean_copies_raise_no_alarm(servers: Sett
             positions.add(planting.position)  # type: ignore[attr-defined]
         return chosen
 
-    result = self_test(servers, seed=11, clean_runs=3, wanted=wanted)
+    result = self_test(servers, seed=11, clean_runs=1, wanted=wanted)
     assert result.passed, result.text()
     assert result.planted == result.caught > 15
     assert result.kinds == result.planted  # as many kinds as plantings
@@ -32,7 +32,8 @@ def test_planted_defects_are_found_and_clean_copies_raise_no_alarm(servers: Sett
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_kind_at_every_position_and_twenty_clean_copies(servers: Settings) -> None:
-    result = self_test(servers, seed=100, clean_runs=30)
+    result = self_test(servers, seed=100)
     assert result.passed, result.text()
     assert result.kinds >= 60
-    assert result.planted > 300
+    assert result.planted > 400
+    assert result.clean_runs == 20

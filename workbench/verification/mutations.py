@@ -32,15 +32,19 @@ class Mutation:
 
     Attributes:
         corrupt: the documents to store in place of one; None where this document cannot be corrupted so.
-        inside: the same in an element of an embedded array, with the collection that has one.
+        field: path of the value that must be found wrong; empty for the document as a whole, found by counts.
+        inside: the same in an element of an embedded array, perhaps of another collection.
         pair: corrupts two neighbours at once, given as a list.
+        names_new: what must be found is the document that was added, not the one beside it.
     """
 
     name: str
     collection: str
-    corrupt: Callable[[Doc], list[Doc] | None]
-    inside: tuple[str, Callable[[Doc], list[Doc] | None]] | None = None
+    corrupt: Callable[[Any], list[Doc] | None]
+    field: str = ""
+    inside: Mutation | None = None
     pair: bool = False
+    names_new: bool = False
 
 
 def at(path: str, change: Change) -> Callable[[Doc], list[Doc] | None]:
@@ -126,6 +130,10 @@ def _decimal(change: Callable[[Decimal], Any]) -> Change:
     return _if(Decimal128, lambda value: change(value.to_decimal()))
 
 
+def _cut_to_day(value: datetime) -> datetime:
+    return value.replace(hour=0, minute=0)
+
+
 def _cut_to_second(value: Any) -> Any:
     return value.replace(microsecond=0) if isinstance(value, datetime) and value.microsecond else SAME
 
@@ -154,6 +162,7 @@ def _turned(value: bytes) -> Binary:
     return Binary(bytes(value)[:2] + bytes(value)[6:] + bytes(value)[2:6], VECTOR_SUBTYPE)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = (int, float)
 _SCORE = "transaction_scores"
 _COLLECTION = {
@@ -177,7 +186,7 @@ def _value_mutations() -> Iterator[Mutation]:
         ("text doubled", "D:name", _text(lambda t: t + t), "I:settings.tools.0"),
         ("text of wrong encoding", "E:evidence.summary", _text(lambda t: t + "Ã¼"), "T:tags.0"),
         ("status of another value", "I:status", _other("ERROR", "CREATED"), "P:[].0.status"),
-        ("severity changed", "E:severity", _other("info", "warn"), None),
+        ("severity changed", "E:severity", _other("info", "warn"), "P:[].1.status"),
         ("secret replaced", "C:encrypted_access_token", _text(lambda t: t[::-1]), None),
         ("secret truncated", "C:encrypted_access_token", _text(lambda t: t[:-2]), None),
         # dates
@@ -185,20 +194,20 @@ def _value_mutations() -> Iterator[Mutation]:
         ("date shifted by a time zone", "L:timestamp", _date(hours=-5), "P:[].0.completed_at"),
         ("date shifted by a day", "R:finished_at", _date(days=1), "P:[].1.completed_at"),
         ("date off by a millisecond", "S:created_at", _date(milliseconds=1), "P:[].0.started_at"),
-        ("date cut to the second", "R:started_at", _cut_to_second, None),
-        ("date cut to the day", "C:updated_at", _if(datetime, lambda d: d.replace(hour=0, minute=0)), None),
+        ("date cut to the second", "R:started_at", _cut_to_second, "P:[].1.started_at"),
+        ("date cut to the day", "C:updated_at", _if(datetime, _cut_to_day), "P:[].1.started_at"),
         ("date as text", "X:executed_at", _if(datetime, lambda d: d.isoformat()), "P:[].1.started_at"),
-        ("date replaced by null", "T:updated_at", _if(datetime, lambda d: None), None),
-        ("date replaced by 1970", "D:created_at", _if(datetime, lambda d: datetime(1970, 1, 1, tzinfo=UTC)), None),
+        ("date replaced by null", "T:updated_at", _if(datetime, lambda d: None), "P:[].1.completed_at"),
+        ("date replaced by 1970", "D:created_at", _if(datetime, lambda d: _EPOCH), "P:[].0.started_at"),
         ("microseconds lost", "S:provenance.micros.created_at", lambda v: DROP, "P:provenance.micros.[]/0/started_at"),
-        ("microsecond off by one", "I:provenance.micros.updated_at", _neighbour, None),
+        ("microsecond off by one", "I:provenance.micros.updated_at", _neighbour, "P:provenance.micros.[]/1/started_at"),
         ("microseconds beyond a millisecond", "E:provenance.micros.created_at", _if(int, lambda v: v + 1000), None),
         # numbers
         ("number off by one", "T:usage_count", _if(int, lambda v: v + 1), "T:step.1.order"),
-        ("version stale", "I:version", _if(int, lambda v: v - 1 or 2), None),
-        ("number negated", "X:retry_count", _if(int, lambda v: -v - 1), "T:step.1.timeout_seconds"),
+        ("version stale", "I:version", _if(int, lambda v: v - 1 or 2), "T:step.1.order"),
+        ("number negated", "X:retry_count", _if(int, lambda v: -v - 1), "T:step.1.order"),
         ("number as text", "L:to_version", _if(int, str), "T:step.1.order"),
-        ("number replaced by null", "E:persisted_n", _if(int, lambda v: None), "T:step.1.timeout_seconds"),
+        ("number replaced by null", "E:persisted_n", _if(int, lambda v: None), "T:step.1.order"),
         ("whole number as a double", "X:retry_count", _if(int, float), None),
         ("last bit of a double", "S:risk_score", _if(float, lambda v: math.nextafter(v, 2)), None),
         ("double rounded", "E:score", _if(float, lambda v: round(v, 3)), None),
@@ -213,7 +222,7 @@ def _value_mutations() -> Iterator[Mutation]:
         ("boolean as a number", "D:enabled", _if(bool, int), "T:step.1.required"),
         # fields
         ("field missing", "X:error_message", lambda v: DROP, "T:step.1.tool"),
-        ("null for missing", "I:progress", _object(lambda v: {**v, "estimate": None}), None),
+        ("null for missing", "I:progress", _object(lambda v: {**v, "estimate": None}), "P:[].0.result"),
         ("missing for null", "L:changes", lambda v: DROP, "P:[].0.error"),
         ("field renamed", "D:params", _object(_renamed), "T:step.1"),
         ("field added inside", "E:evidence", _object(lambda v: {**v, "note": 1}), "P:[].0"),
@@ -221,12 +230,12 @@ def _value_mutations() -> Iterator[Mutation]:
         ("array reordered", "D:metrics", _array(lambda v: v[::-1], 2), "I:settings.tools"),
         ("array element dropped", "D:cohort_by", _array(lambda v: v[:-1]), "T:template.steps"),
         ("array element doubled", "E:evidence.signals", _array(lambda v: [*v, v[-1]]), "P:actions_executed"),
-        ("array element changed", "T:template.steps", _array(_first_changed), "E:evidence.top_entities.0"),
-        ("array for its only element", "X:parameters", _object(lambda v: [v]), None),
+        ("array element changed", "T:template.steps", _array(_first_changed), "P:actions_executed"),
+        ("array for its only element", "X:parameters", _object(lambda v: [v]), "P:[].0.result"),
         ("JSON as a text of JSON", "L:state_snapshot", _object(str), "P:[].0.result"),
         ("JSON emptied", "T:template", _object(lambda v: {}), "P:[].1"),
         ("JSON key dropped", "L:state_snapshot", _object(_without_first), "P:[].1.result"),
-        ("JSON text changed", "I:settings.time_range.end_time", _text(lambda t: f"2{t}"), "T:step.2.timeout_seconds"),
+        ("JSON text changed", "I:settings.time_range.end_time", _text(lambda t: f"2{t}"), "P:[].0.result.ticket"),
         ("finding of another score", "I:results.risk_score", _if(_NUMBER, lambda v: v / 2 + 1e-4), None),
         ("score moved between sub-documents", "I:progress", _object(lambda v: {**v, "risk_score": 0.5}), None),
         ("tags list against its kept text", "T:tags", _array(lambda v: [*v, "planted"]), None),
@@ -236,7 +245,7 @@ def _value_mutations() -> Iterator[Mutation]:
         ("wrong reference", "E:run_id", _if(UUID, _other_uuid), None),
         ("wrong reference in a meta field", "R:metadata.detector_id", _if(UUID, _other_uuid), None),
         ("reference as text", "E:detector_id", _if(UUID, str), None),
-        ("reference dropped", "P:investigation_id", _text(lambda t: None), None),
+        ("reference dropped", "P:investigation_id", _text(lambda t: None), "P:[].0.action_id"),
         ("copied field of another document", "R:metadata.detector_type", _text(lambda t: "other"), None),
         ("derived duration wrong", "P:duration_ms", _if(float, lambda v: v + 1), None),
         ("derived window wrong", "E:window.duration_minutes", _if(float, lambda v: v + 1), None),
@@ -252,14 +261,14 @@ def _value_mutations() -> Iterator[Mutation]:
         ("embedding of another model", "E:embedding_model", _text(lambda t: "other@1"), None),
     ):  # fmt: skip
         collection, path = _place(place)
-        yield Mutation(name, collection, at(path, change), _inside(inside, change))
+        yield Mutation(name, collection, at(path, change), path, _inside(name, inside, change))
 
 
-def _inside(place: str | None, change: Change) -> tuple[str, Callable[[Doc], list[Doc] | None]] | None:
+def _inside(name: str, place: str | None, change: Change) -> Mutation | None:
     if place is None:
         return None
     collection, path = _place(place)
-    return collection, at(path, change)
+    return Mutation(name, collection, at(path, change), path)
 
 
 def _place(place: str) -> tuple[str, str]:
@@ -303,15 +312,20 @@ def _document_mutations() -> Iterator[Mutation]:
     for collection in ("audit_log", "investigations"):
         yield Mutation(f"wrong _id in {collection}", collection, whole(lambda document: [_new_id(document)]))
     yield Mutation("document doubled under another _id", "audit_log", whole(lambda d: [d, _new_id(copy.deepcopy(d))]))
-    yield Mutation("document that no row has", "audit_log", whole(_extra))
-    yield Mutation("field that the model does not have", _SCORE, whole(lambda d: [{**d, "score": 1}]))
-    yield Mutation("provenance removed", "composio_connections", whole(lambda d: [_less(d, "provenance")]))
-    yield Mutation("key changed", _SCORE, whole(lambda d: [{**d, "transaction_id": f"{d['transaction_id']}0"}]))
-    yield Mutation("two documents swapped", "detection_runs", _pair(_swapped), pair=True)
-    yield Mutation("values of two documents swapped", _SCORE, _pair(_swapped_field("risk_score")), pair=True)
+    yield Mutation("document that no row has", "audit_log", whole(_extra), names_new=True)
+    yield Mutation("field that the model does not have", _SCORE, whole(lambda d: [{**d, "score": 1}]), "document shape")
     yield Mutation(
-        "embeddings of two documents swapped", "anomaly_events", _pair(_swapped_field("embedding")), pair=True
+        "provenance removed", "composio_connections", whole(lambda d: [_less(d, "provenance")]), "provenance.table"
     )
+    yield Mutation(
+        "key changed", _SCORE, whole(lambda d: [{**d, "transaction_id": f"{d['transaction_id']}0"}]), "transaction_id"
+    )
+    yield Mutation("two documents swapped", "detection_runs", _pair(_swapped), "run_id", pair=True)
+    for name, collection, path in (
+        ("values of two documents swapped", _SCORE, "risk_score"),
+        ("embeddings of two documents swapped", "anomaly_events", "embedding"),
+    ):
+        yield Mutation(name, collection, _pair(_swapped_field(path)), path, pair=True)
 
 
 def _less(document: Doc, name: str) -> Doc:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pymongo.database import Database
 
-from workbench.migration.ledger import LEDGER
+from workbench.errors import WorkbenchError
+from workbench.migration.ledger import LEDGER, Ledger
 from workbench.migration.quarantine import COLLECTION as QUARANTINE
 from workbench.migration.quarantine import OPEN
+from workbench.migration.tables import TABLES
 from workbench.models import COLLECTIONS
 from workbench.models.fields import derive_id
 from workbench.models.spec import Kind
-from workbench.settings import Settings
+from workbench.verification.findings import Check, Cluster, Mismatch
 from workbench.verification.mutations import MUTATIONS, Doc, Mutation
 
 
@@ -32,13 +34,55 @@ class Position(StrEnum):
 
 
 @dataclass(frozen=True)
+class Sought:
+    """What the verifier must say to have found a corruption: that it is wrong somewhere is not enough.
+
+    Attributes:
+        check: the check that must find it; None where any may.
+        keys: natural keys of the rows that must each be named.
+        fields: the columns or paths of which one must be named with each key; the empty one is a row as a whole.
+        path: of the corrupted value in the document.
+        touched: keys that may be named; no other row may be.
+        words: what the cause must contain, where a collection as a whole is corrupted.
+    """
+
+    check: Check | None
+    keys: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+    path: str = ""
+    touched: frozenset[str] = frozenset()
+    words: str = ""
+
+    def lacks(self, table: str, clusters: Iterable[Cluster]) -> str:
+        """What is missing in, or wrong about, what was found; empty if the corruption was found at its place."""
+        examples = [one for cluster in clusters for one in cluster.examples if one.table == table]
+        of_check = [one for one in examples if self.check in (None, one.check)]
+        if self.words and not any(self.words in one.cause for one in of_check):
+            return f"no finding of {self.check} says {self.words!r}"
+        named = {one.key for one in of_check if self._is_named_by(one)}
+        if self.keys - named:
+            return f"no finding names {' or '.join(sorted(self.fields))} of {', '.join(sorted(self.keys - named))}"
+        rows = {one.key for one in examples if one.check in (Check.COUNTS, Check.FIELDS)}
+        others = rows - self.touched - {""}
+        return f"rows that are right were named: {', '.join(sorted(others))}" if self.keys and others else ""
+
+    def _is_named_by(self, one: Mismatch) -> bool:
+        """Whether a finding names the value: as its field, or as the place within a wider one in its cause."""
+        if one.field in ("document shape", "provenance"):
+            return any(name in one.cause for name in (self.fields | {self.path}) - {""})
+        inner = self.path.removeprefix(f"{one.field}.")
+        return one.field in self.fields or (inner != self.path and f"at {inner}" in one.cause)
+
+
+@dataclass(frozen=True)
 class Planting:
-    """One corruption at one position. `key` is the document's natural key; empty for a collection as a whole."""
+    """One corruption at one position, and what the verifier must say about it."""
 
     kind: str
     position: Position
     collection: str
-    plant: Callable[[], contextlib.AbstractContextManager[str]]
+    plant: Callable[[], contextlib.AbstractContextManager[None]]
+    sought: Sought
 
     @property
     def table(self) -> str:
@@ -49,73 +93,112 @@ class Planting:
         return f"{self.kind} ({self.collection}, {self.position})"
 
 
-def plantings(database: Database[Any], settings: Settings) -> Iterator[Planting]:
-    """Every corruption at every position where it is possible.
+def plantings(database: Database[Any]) -> Iterator[Planting]:
+    """Every corruption at every position, then those of collections as a whole.
 
     Args:
         database: a scratch target that was just loaded; all its documents are held in memory.
-        settings: with the number of rows in a partition, which decides where the edge is.
+
+    Raises:
+        WorkbenchError: a corruption is possible nowhere at a position, so that it would be left out.
     """
     stored = {name: _in_order(database, name) for name in COLLECTIONS}
+    edges = {name: _edges(database, name, documents) for name, documents in stored.items()}
     for mutation in MUTATIONS:
         for position in (Position.FIRST, Position.LAST, Position.MIDDLE, Position.PARTITION_EDGE):
-            found = _corrupted(mutation, mutation.corrupt, stored[mutation.collection], position, settings)
-            if found:
-                yield _of_documents(database, mutation.name, position, mutation.collection, *found)
+            yield _of_documents(database, mutation, position, stored, edges)
         if mutation.inside:
-            collection, corrupt = mutation.inside
-            found = _corrupted(mutation, corrupt, stored[collection], Position.MIDDLE, settings)
-            if found:
-                yield _of_documents(database, mutation.name, Position.INSIDE_ARRAY, collection, *found)
+            yield _of_documents(database, mutation.inside, Position.INSIDE_ARRAY, stored, edges)
     yield from _of_collections(database)
 
 
 def _in_order(database: Database[Any], collection: str) -> list[Doc]:
     """The documents in the order in which the migration partitions them."""
-    spec = COLLECTIONS[collection]
-    paths = (spec.time_series.time_field, *spec.natural_key) if spec.time_series else spec.natural_key
+    paths = _order(collection)
     return sorted(database[collection].find({}), key=lambda document: [str(document[path]) for path in paths])
 
 
-def _corrupted(
-    mutation: Mutation,
-    corrupt: Callable[[Any], list[Doc] | None],
-    documents: Sequence[Doc],
-    position: Position,
-    settings: Settings,
-) -> tuple[list[Doc], list[Doc]] | None:
-    """The documents nearest to the position that can be corrupted so, before and after."""
-    start = {
-        Position.FIRST: 0,
-        Position.LAST: len(documents) - 1,
-        Position.MIDDLE: len(documents) // 2,
-        Position.PARTITION_EDGE: min(settings.partition_rows, len(documents) - 1),
-    }[position]
-    indexes = range(start, -1, -1) if position is Position.LAST else [*range(start, len(documents)), *range(start)]
-    for index in indexes:
-        before = [documents[index]]
-        if mutation.pair:
-            before.append(documents[index - 1])
-        after = corrupt(before if mutation.pair else before[0])
-        if after is not None:
-            return before, after
-    return None
+def _order(collection: str) -> tuple[str, ...]:
+    spec = COLLECTIONS[collection]
+    return (spec.time_series.time_field, *spec.natural_key) if spec.time_series else spec.natural_key
+
+
+def _edges(database: Database[Any], collection: str, documents: Sequence[Doc]) -> list[int]:
+    """The documents on both sides of each cut between two partitions, as the ledger has them."""
+    spec = COLLECTIONS[collection]
+    width = 1 if spec.time_series else len(spec.natural_key)
+    keys = [[str(document[path]) for path in _order(collection)[:width]] for document in documents]
+    lowers = [part.lower for part in Ledger(database).plan_of(spec.source_table) if part.lower]
+    firsts = [next((n for n, key in enumerate(keys) if key >= list(lower)), 0) for lower in lowers]
+    return [index for first in firsts if first for index in (first, first - 1)]
+
+
+def _places(position: Position, count: int, edges: Sequence[int]) -> Sequence[int]:
+    """The documents at a position, the best first: not each has the value that is to be corrupted.
+
+    So the first one is the first of those that have it; a partition edge is never replaced by another place.
+    """
+    middle = count // 2
+    match position:
+        case Position.FIRST:
+            return range(count)
+        case Position.LAST:
+            return range(count - 1, -1, -1)
+        case Position.PARTITION_EDGE:
+            return edges
+    within = range(count) if position is Position.INSIDE_ARRAY else range(count // 3, 2 * count // 3)
+    return sorted(within, key=lambda index: abs(index - middle))
 
 
 def _of_documents(
-    database: Database[Any], kind: str, position: Position, collection: str, before: list[Doc], after: list[Doc]
+    database: Database[Any],
+    mutation: Mutation,
+    position: Position,
+    stored: Mapping[str, Sequence[Doc]],
+    edges: Mapping[str, Sequence[int]],
 ) -> Planting:
-    spec = COLLECTIONS[collection]
+    collection, documents = mutation.collection, stored[mutation.collection]
+    for index in _places(position, len(documents), edges[collection]):
+        before = [documents[index]]
+        if mutation.pair:
+            before.append(documents[index - 1])
+        after = mutation.corrupt(before if mutation.pair else before[0])
+        if after is not None:
+            break
+    else:
+        raise WorkbenchError(
+            f"The scratch copy has no document for {mutation.name} ({collection}, {position}).",
+            todo="Choose another --seed: the sample of this one has no fitting row there.",
+        )
 
     @contextlib.contextmanager
-    def plant() -> Iterator[str]:
+    def plant() -> Iterator[None]:
         _replace(database, collection, before, after)
         try:
-            yield "/".join(str(before[0][path]) for path in spec.natural_key)
+            yield
         finally:
             _replace(database, collection, after, before)
 
-    return Planting(kind, position, collection, plant)
+    return Planting(mutation.name, position, collection, plant, _sought(mutation, before, after))
+
+
+def _sought(mutation: Mutation, before: Sequence[Doc], after: Sequence[Doc]) -> Sought:
+    key = COLLECTIONS[mutation.collection].natural_key
+    old, new = (frozenset("/".join(str(one[path]) for path in key) for one in those) for those in (before, after))
+    fields = _names(mutation.collection, mutation.field) if mutation.field else frozenset({""})
+    check = None if mutation.field else Check.COUNTS
+    return Sought(check, new - old if mutation.names_new else old, fields, mutation.field, old | new)
+
+
+def _names(collection: str, path: str) -> frozenset[str]:
+    """What the verifier calls the value at a path: its column where it comes from one, else the path."""
+    if path.startswith("provenance.micros."):
+        path = path.removeprefix("provenance.micros.").replace("/", ".")
+    if path.startswith("results."):  # made from one column together with the progress
+        path = path.replace("results", "progress", 1)
+    columns = TABLES[COLLECTIONS[collection].source_table].columns
+    found = {column.name for column in columns if f"{path}.".startswith(f"{column.path}.")}
+    return frozenset(found or {path})
 
 
 def _replace(database: Database[Any], collection: str, old: list[Doc], new: list[Doc]) -> None:
@@ -128,38 +211,29 @@ def _replace(database: Database[Any], collection: str, old: list[Doc], new: list
 
 
 def _of_collections(database: Database[Any]) -> Iterator[Planting]:
-    """Defects of indexes, validators, the ledger and the quarantine."""
-    yield _whole("dropped index", "transaction_scores", lambda: _without_index(database, "transaction_scores"))
-    yield _whole("dropped index of a time series", "audit_log", lambda: _without_index(database, "audit_log"))
-    yield _whole("index that is not unique", "investigations", lambda: _without_unique(database, "investigations"))
-    yield _whole("validator removed", "templates", lambda: _without_validator(database, "templates"))
-    yield _whole(
-        "ledger that counts a row too many",
-        "transaction_scores",
-        lambda: _ledger_changed(database, "transaction_scores", {"$inc": {"counts.read": 1}}),
-    )
+    """Defects of indexes, validators, the ledger and the quarantine, and the words in which each must be reported."""
+    structure, ledger = Check.STRUCTURE, Check.LEDGER
     both = {"$inc": {"counts.read": 1, "counts.inserted": 1}}
-    yield _whole(
-        "ledger that balances with a row too many",
-        "audit_log",
-        lambda: _ledger_changed(database, "investigation_audit_log", both),
-    )
-    yield _whole(
-        "partition that is not done",
-        "anomaly_events",
-        lambda: _ledger_changed(database, "anomaly_events", {"$set": {"state": "started"}}),
-    )
-    yield _whole("partition missing in the ledger", "detection_runs", lambda: _ledger_less(database, "detection_runs"))
-    yield _whole("quarantine entry without a loss", "templates", lambda: _quarantined(database, "templates"))
-
-
-def _whole(kind: str, collection: str, plant: Callable[[], contextlib.AbstractContextManager[None]]) -> Planting:
-    @contextlib.contextmanager
-    def without_key() -> Iterator[str]:
-        with plant():
-            yield ""
-
-    return Planting(kind, Position.WHOLE, collection, without_key)
+    for kind, collection, check, words, plant in (
+        ("dropped index", "transaction_scores", structure, "create index",
+         lambda: _without_index(database, "transaction_scores")),
+        ("dropped index of a time series", "audit_log", structure, "create index",
+         lambda: _without_index(database, "audit_log")),
+        ("index that is not unique", "investigations", structure, "contradictions of the spec",
+         lambda: _without_unique(database, "investigations")),
+        ("validator removed", "templates", structure, "validator", lambda: _without_validator(database, "templates")),
+        ("ledger that counts a row too many", "transaction_scores", ledger, "do not balance",
+         lambda: _ledger_changed(database, "transaction_scores", {"$inc": {"counts.read": 1}})),
+        ("ledger that balances with a row too many", "audit_log", ledger, "sums do not agree: rows read",
+         lambda: _ledger_changed(database, "investigation_audit_log", both)),
+        ("partition that is not done", "anomaly_events", ledger, "partitions are not done",
+         lambda: _ledger_changed(database, "anomaly_events", {"$set": {"state": "started"}})),
+        ("partition missing in the ledger", "detection_runs", ledger, "sums do not agree: rows read",
+         lambda: _ledger_less(database, "detection_runs")),
+        ("quarantine entry without a loss", "templates", ledger, "sums do not agree: rows quarantined",
+         lambda: _quarantined(database, "templates")),
+    ):  # fmt: skip
+        yield Planting(kind, Position.WHOLE, collection, plant, Sought(check, words=words))
 
 
 @contextlib.contextmanager
