@@ -213,8 +213,8 @@ def _start_workers(context: Context, stack: ExitStack, tables: Iterable[TableRun
     tables = sorted(tables, key=lambda table: -context.sizes[table.name])
     for table in tables:
         if not table.known_buckets:
-            table.source_futures = [pool.submit(source_fingerprints, part) for part in table.source_parts]
             table.target_futures = [pool.submit(target_fingerprints, part) for part in table.target_parts]
+            table.source_futures = [pool.submit(source_fingerprints, part) for part in table.source_parts]
             for future in (*table.source_futures, *table.target_futures):
                 future.add_done_callback(table.note_time)
     for table in tables:  # after all rows, whose comparison nothing else should slow down
