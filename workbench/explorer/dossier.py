@@ -45,8 +45,10 @@ class Dossier:
 
     @property
     def missing_versions(self) -> tuple[int, ...]:
-        """Versions up to the present one of which the history has no entry."""
-        return tuple(v for v in range(1, int(self.investigation["version"]) + 1) if v not in self.versions)
+        """Versions up to the present one of which the history, from where it was cut, has no entry."""
+        known = set(self.versions)
+        first = min(known - {0}, default=1) if len(self.entries) >= MAX_ENTRIES else 1
+        return tuple(v for v in range(first, int(self.investigation["version"]) + 1) if v not in known)
 
     def difference(self, before: int, after: int) -> Part:
         """The fields that differ between two versions."""
@@ -210,7 +212,8 @@ def _scores(bins: list[Json], question: Question) -> Part:
 
 def _scores_of_results(found: Json) -> tuple[list[Json], list[Json]]:
     """The scores that stand in the investigation itself, as the answers of `_bins` and `_top`."""
-    scores = (found.get("results") or {}).get("transaction_scores") or {}
+    stored = (found.get("results") or {}).get("transaction_scores") or {}
+    scores = {name: score for name, score in stored.items() if isinstance(score, (int, float))}
     counts = Counter(min(BINS - 1, int(score * BINS)) for score in scores.values())
     riskiest = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:TOP_TRANSACTIONS]
     return (
@@ -255,7 +258,7 @@ def anomaly_part(rows: list[Json], question: Question, title: str = "Anomalies o
     alt = f"{len(frame):,} anomalies by time and score; {worst:,} of them critical."
     note = "" if len(frame) else "No anomaly is linked to it."
     if len(frame) >= MAX_ANOMALIES:
-        note = f"The newest {MAX_ANOMALIES:,} anomalies; there are more."
+        note = f"The newest {MAX_ANOMALIES:,} anomalies; there may be more."
     return Part(title, frame, (question,), note=note, draw=charts.events_in_time, alt=alt)
 
 
@@ -276,5 +279,5 @@ def _history(entries: list[Json], question: Question) -> Part:
         columns=["time (UTC)", "action", "user", "source", "from", "to", "changed"],
         dtype=object,
     )
-    note = f"The newest {MAX_ENTRIES:,} entries; there are more." if len(entries) >= MAX_ENTRIES else ""
+    note = f"The newest {MAX_ENTRIES:,} entries; there may be more." if len(entries) >= MAX_ENTRIES else ""
     return Part("Audit history", frame, (question,), note=note)
