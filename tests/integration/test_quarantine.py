@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -230,6 +231,18 @@ def test_rejected_rows_are_written_in_portions_and_replace_those_of_the_attempt_
         second.add(rejected(250))
         second.close()
         entries = quarantine.entries()
-    assert len(entries) == 250
-    assert {entry["run_id"] for entry in entries} == {"second"}
-    assert all(entry["first_seen"] == seen[entry["_id"]] for entry in entries)
+        assert len(entries) == 250
+        assert {entry["run_id"] for entry in entries} == {"second"}
+        assert all(entry["first_seen"] == seen[entry["_id"]] for entry in entries)
+
+        class Unaware(SimpleNamespace):
+            """A collection in which another worker writes between the look and the write."""
+
+            def find(self, *_: object) -> list[Any]:
+                return []
+
+        third = PartitionEntries(quarantine, partition, table, "third")
+        third._collection = Unaware(bulk_write=quarantine.collection.bulk_write)  # type: ignore[assignment]
+        third.add(rejected(200))
+        found = Counter(entry["run_id"] for entry in quarantine.entries())
+    assert found == {"third": 200, "second": 50}

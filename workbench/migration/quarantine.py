@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from pymongo import ReplaceOne
+from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
 from workbench.migration.build import Rejected
 from workbench.migration.ledger import DURABLE
@@ -27,6 +28,7 @@ UNLOADED = (OPEN, WAIVED)
 """States of rows that the ledger counts as quarantined."""
 _SHOWN_CHARACTERS = 20_000
 _PORTION = 200
+_DUPLICATE_KEY = 11000
 """Entries in one command: rows may be large, and it must stay far below 48 MB."""
 
 
@@ -127,13 +129,20 @@ class PartitionEntries:
         self._seen.update(entries)
         known = {entry["_id"]: entry for entry in self._collection.find({"_id": {"$in": list(entries)}})}
         now = utc_now()
-        changes: list[ReplaceOne[Any]] = []
         for key, entry in entries.items():
             before = known.get(key, {"state": OPEN, "first_seen": now})
             if before["state"] == WAIVED and _same_problem(entry, before):
-                entry = {**before, "partition": self._partition.id}
-            changes.append(ReplaceOne({"_id": key}, {**entry, "first_seen": before["first_seen"]}, upsert=True))
-        self._collection.bulk_write(changes, ordered=False)
+                entries[key] = {**before, "partition": self._partition.id}
+            else:
+                entry["first_seen"] = before["first_seen"]
+        replaced = {key: ReplaceOne({"_id": key}, entry, upsert=True) for key, entry in entries.items()}
+        changes = [replaced[key] if key in known else InsertOne(entry) for key, entry in entries.items()]
+        try:
+            self._collection.bulk_write(changes, ordered=False)  # to insert is several times cheaper than to upsert
+        except BulkWriteError as error:
+            if any(problem["code"] != _DUPLICATE_KEY for problem in error.details["writeErrors"]):
+                raise
+            self._collection.bulk_write(list(replaced.values()), ordered=False)  # a stale worker was there, too
 
 
 def _same_problem(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
