@@ -90,13 +90,8 @@ class InvestigationFilter:
         if len(text) > MAX_TEXT:
             raise InvalidInput("text", f"must have at most {MAX_TEXT} characters")
         literally = re.escape(text)
-        begins, within = f"^{literally}", literally
-        return {
-            "$or": [
-                {path: {"$regex": pattern, "$options": "i"}}
-                for path, pattern in (("investigation_id", begins), ("user_id", within))
-            ]
-        }
+        patterns = {"investigation_id": f"^{literally}", "user_id": literally}
+        return {"$or": [{path: {"$regex": pattern, "$options": "i"}} for path, pattern in patterns.items()]}
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,13 @@ from typing import Annotated, Any, ClassVar, Required, Self, Union, get_args, ge
 from uuid import UUID
 
 from bson import Binary, ObjectId
-from bson.decimal128 import Decimal128, create_decimal128_context
+from bson.decimal128 import Decimal128
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict, is_typeddict  # Pydantic needs this TypedDict before Python 3.12
 
-from workbench.models.fields import Json, derive_id, key_problem
+from workbench.models.fields import DECIMAL128, Json, derive_id, key_problem
 from workbench.models.spec import Collection
-
-_DECIMAL128 = create_decimal128_context()
-
 
 _ATOMS = frozenset((str, int, float, bool, type(None), datetime, UUID, bytes, Binary))
 """Types whose values the driver encodes as they are."""
@@ -163,7 +160,7 @@ def bson_value(value: Any) -> Any:
     if isinstance(value, Part):
         return value.stored_fields()
     if isinstance(value, Decimal):
-        return Decimal128(_DECIMAL128.create_decimal(value))
+        return Decimal128(DECIMAL128.create_decimal(value))
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return value

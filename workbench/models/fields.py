@@ -22,7 +22,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_MEASUREMENT_BYTES = 4 * 1024 * 1024
 """A time-series measurement is limited to 4 MB, a document to 16 MB (manual, time-series limitations)."""
 EMBEDDING_DIMENSIONS = 384
-_DECIMAL128 = create_decimal128_context()
+DECIMAL128 = create_decimal128_context()
 _FLOAT32_VECTOR_HEADER = b"\x27\x00"
 
 
@@ -87,7 +87,7 @@ def fits_decimal128(value: Decimal) -> bool:
     if not value.is_finite():
         return True
     try:
-        return _DECIMAL128.copy().create_decimal(value).compare_total(value) == 0
+        return DECIMAL128.copy().create_decimal(value).compare_total(value) == 0
     except ArithmeticError:
         return False
 

@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any, ClassVar
 
-from bson.decimal128 import Decimal128, create_decimal128_context
+from bson.decimal128 import Decimal128
 
-from workbench.models.fields import fits_decimal128, json_problem
+from workbench.models.fields import DECIMAL128, fits_decimal128, json_problem
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INFINITY = 2**63 - 1
@@ -25,7 +25,6 @@ INFINITY = 2**63 - 1
 MINUS_INFINITY = -(2**63)
 FIRST_MICROS = -62_135_596_800_000_000  # 0001-01-01
 LAST_MICROS = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999; a BSON date beyond cannot become a datetime
-_DECIMAL128 = create_decimal128_context()
 Fields = dict[str, Any]
 Rules = frozenset[str]
 """Names of the rules that a person accepted for a table; see `RULES`."""
@@ -285,7 +284,7 @@ def _from_outlying(exact: str) -> int:
 
 
 def _rounded(value: Decimal) -> Decimal:
-    return Context(prec=34, Emin=_DECIMAL128.Emin, Emax=_DECIMAL128.Emax, traps=[]).create_decimal(value)
+    return Context(prec=34, Emin=DECIMAL128.Emin, Emax=DECIMAL128.Emax, traps=[]).create_decimal(value)
 
 
 def _number(text: str) -> float | Decimal:
