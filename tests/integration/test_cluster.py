@@ -59,11 +59,15 @@ def test_a_killed_worker_of_the_cluster_changes_nothing(small_settings: Settings
 
     def kill_one_at_work(step: Progress) -> None:
         with target(small_settings) as database:
-            at_work = database.migration_ledger.find_one({"state": "started"})
-        if at_work and not killed:
-            pid = int(at_work["worker"])
-            os.kill(pid, signal.SIGKILL)
-            killed[pid] = at_work["_id"]
+            for at_work in () if killed else list(database.migration_ledger.find({"state": "started"})):
+                pid = int(at_work["worker"])
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(0.2)  # what it has sent arrives: it may have been about to end this partition
+                if database.migration_ledger.find_one({"_id": at_work["_id"], "state": "started"}):
+                    os.kill(pid, signal.SIGKILL)
+                    killed[pid] = at_work["_id"]
+                    return
+                os.kill(pid, signal.SIGCONT)
 
     executor, link = dask_cluster(cluster.scheduler_address)
     assert isinstance(link, str)
