@@ -27,7 +27,7 @@ from pymongo import ReplaceOne
 
 from workbench import schema
 from workbench.connections import open_source, open_target
-from workbench.migration import extract
+from workbench.migration import extract, load
 from workbench.migration.build import build_batch
 from workbench.migration.executors import local_processes
 from workbench.migration.partition import plan_partitions
@@ -240,7 +240,7 @@ def _prepare(settings: Settings, tables: Tables) -> None:
 
 
 def _insert_file(settings: Settings, collection: str, path: Path) -> int:
-    return _write_file(settings, collection, path, lambda target, batch: target.insert_many(batch, ordered=False))
+    return _write_file(settings, collection, path, lambda target, batch: load.insert_encoded(target, batch))
 
 
 def _upsert_file(settings: Settings, collection: str, path: Path) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import bson
 from bson import CodecOptions, ObjectId
 from bson.binary import UuidRepresentation
+from bson.raw_bson import RawBSONDocument
 
 from workbench.migration.flat import flat_table
 from workbench.migration.tables.columns import Fields, RowProblem, Rules
@@ -21,16 +22,18 @@ from workbench.similarity.embedder import Embedder, to_binary
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 
-class Encoded(NamedTuple):
-    """One validated document as BSON, and the row it came from."""
+class Encoded(RawBSONDocument):
+    """One validated document as BSON, which the driver sends as it is, and the row it came from."""
 
-    raw: bytes
-    row: Row
+    __slots__ = ("raw", "row")
+
+    def __init__(self, raw: bytes, row: Row) -> None:
+        self.raw, self.row = raw, row
 
     @property
     def id(self) -> ObjectId:
         """The document's `_id`, its first field: 4 bytes of length and 5 of type and name stand before it."""
-        return ObjectId(self.raw[9:21])
+        return ObjectId(bytes(self.raw[9:21]))
 
 
 @dataclass(frozen=True, slots=True)

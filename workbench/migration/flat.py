@@ -9,10 +9,10 @@ which finds out what is wrong.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
 from typing import Annotated, Any
 
 import bson
@@ -26,8 +26,22 @@ from workbench.models import fields
 from workbench.models.document import Document
 
 _LENGTH, _DOUBLE, _DATE = struct.Struct("<i").pack, struct.Struct("<d").pack, struct.Struct("<q").pack
-Cells = list[bytes]
-"""One BSON element (type, name, value) a row."""
+Parts = list[Iterable[bytes]]
+"""The BSON elements (type, name, value) of a column, in parts that are joined for each row."""
+
+
+class _Lengths(dict[int, bytes]):
+    """The length of a document or text as BSON writes it, for one of so many bytes without what is counted besides."""
+
+    def __init__(self, besides: int) -> None:
+        self._besides = besides
+
+    def __missing__(self, size: int) -> bytes:
+        self[size] = encoded = _LENGTH(size + self._besides)
+        return encoded
+
+
+_DOCUMENT_LENGTH, _TEXT_LENGTH = _Lengths(besides=4), _Lengths(besides=1)  # the length itself, the closing zero
 
 
 @dataclass(frozen=True)
@@ -36,13 +50,13 @@ class _Field:
 
     Attributes:
         position: where its value stands in a selected row.
-        cells: the BSON elements of a column of valid values.
+        parts: the BSON elements of a column of valid values.
         suspects: the positions of the values that the model may refuse, or that BSON cannot hold.
     """
 
     position: int
     is_instant: bool
-    cells: Callable[[Sequence[Any]], Cells]
+    parts: Callable[[Sequence[Any]], Parts]
     suspects: Callable[[Sequence[Any]], set[int]]
 
 
@@ -80,9 +94,9 @@ class FlatTable:
         ids = fields.derive_ids(self._table.name, [columns[position] for position in self._key])
         micros = [[value % 1000 for value in columns[position]] for position in self._micros]
         provenances = map(self._provenance, zip(*micros, strict=True) if micros else repeat(()))
-        cells = [member.cells(columns[member.position]) for member in self._fields]
-        bodies = map(b"".join, zip(repeat(b"\x07_id\0"), ids, provenances, *cells, repeat(b"\0")))
-        return [_LENGTH(len(body) + 4) + body for body in bodies], rows, left
+        parts = chain.from_iterable(member.parts(columns[member.position]) for member in self._fields)
+        bodies = map(b"".join, zip(repeat(b"\x07_id\0"), ids, provenances, *parts, repeat(b"\0")))
+        return [_DOCUMENT_LENGTH[len(body)] + body for body in bodies], rows, left
 
 
 @cache
@@ -115,8 +129,8 @@ def _flat_field(position: int, column: Column, info: FieldInfo) -> _Field | None
     if not column.is_copied or info.annotation not in _PLAIN:
         return None
     suspects = _refused_by(TypeAdapter(list[Annotated[info.annotation, *info.metadata]]))  # type: ignore[name-defined]
-    code, cells = _PLAIN[info.annotation]
-    return _Field(position, False, cells(code + head), suspects)
+    code, parts = _PLAIN[info.annotation]
+    return _Field(position, False, parts(code + head), suspects)
 
 
 def _refused_by(adapter: TypeAdapter[list[Any]]) -> Callable[[Sequence[Any]], set[int]]:
@@ -138,28 +152,26 @@ def _outside(values: Sequence[int | None]) -> set[int]:
     return {n for n, value in enumerate(values) if value is None or not FIRST_MICROS <= value <= LAST_MICROS}
 
 
-def _texts(head: bytes) -> Callable[[Sequence[str]], Cells]:
-    def cell(value: str) -> bytes:
-        text = value.encode()
-        return head + _LENGTH(len(text) + 1) + text + b"\0"
-
-    def cells(values: Sequence[str]) -> Cells:
+def _texts(head: bytes) -> Callable[[Sequence[str]], Parts]:
+    def parts(values: Sequence[str]) -> Parts:
         if values.count(values[0]) == len(values):  # the tenant, as a rule
-            return [cell(values[0])] * len(values)
-        return [cell(value) for value in values]
+            text = values[0].encode()
+            return [repeat(head + _TEXT_LENGTH[len(text)] + text + b"\0")]
+        texts = [value.encode() for value in values]
+        return [repeat(head), map(_TEXT_LENGTH.__getitem__, map(len, texts)), texts, repeat(b"\0")]
 
-    return cells
-
-
-def _doubles(head: bytes) -> Callable[[Sequence[float]], Cells]:
-    return lambda values: [head + _DOUBLE(value) for value in values]
+    return parts
 
 
-def _dates(head: bytes) -> Callable[[Sequence[int]], Cells]:
-    return lambda values: [head + _DATE(value // 1000) for value in values]
+def _doubles(head: bytes) -> Callable[[Sequence[float]], Parts]:
+    return lambda values: [repeat(head), map(_DOUBLE, values)]
 
 
-_PLAIN: dict[Any, tuple[bytes, Callable[[bytes], Callable[[Sequence[Any]], Cells]]]] = {
+def _dates(head: bytes) -> Callable[[Sequence[int]], Parts]:
+    return lambda values: [repeat(head), [_DATE(value // 1000) for value in values]]
+
+
+_PLAIN: dict[Any, tuple[bytes, Callable[[bytes], Callable[[Sequence[Any]], Parts]]]] = {
     str: (b"\x02", _texts),
     float: (b"\x01", _doubles),
 }

@@ -28,6 +28,8 @@ _ABOUT_THE_DOCUMENT = {_DUPLICATE_KEY, _TOO_LARGE, 2, 15, 22, 52, 55, 56, 57, 12
 """Duplicate key, too large, bad value, overflow, invalid BSON, bad field names, validation, measurement too large.
 Every other refusal (full disk, no primary, interrupted, ...) is about the server: nothing is quarantined for it."""
 
+_MAX_COMMAND_BYTES = 15_000_000
+"""Of documents in one command, whose own document may have 16 MiB and 16 KiB (MongoDB manual, limits)."""
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 """The first and the last moment that a document of a time series can have."""
 
@@ -53,11 +55,35 @@ def insert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharde
     """Insert a batch, unordered. A document whose `_id` is there already is compared, and replaced if it differs."""
     if not batch:
         return Written()
-    try:
-        collection.insert_many([RawBSONDocument(item.raw) for item in batch], ordered=False)
-    except BulkWriteError as error:
-        return _after_errors(collection, batch, error, sharded=sharded)
+    outcome = insert_encoded(collection, batch)
+    if outcome["writeErrors"] or outcome["writeConcernErrors"]:
+        return _after_errors(collection, batch, outcome, sharded=sharded)
+    if outcome["nInserted"] != len(batch):
+        raise TargetUnavailable(f"MongoDB was given {len(batch)} documents and tells of {outcome['nInserted']}.")
     return Written(inserted=len(batch))
+
+
+def insert_encoded(collection: MongoCollection[Any], documents: Sequence[RawBSONDocument]) -> Mapping[str, Any]:
+    """Insert encoded documents, unordered. Returns what the driver's bulk writes return: `nInserted`, `writeErrors`...
+
+    A command of our own costs the client half of what `insert_many` does, which looks at each document several times.
+    Documents that are too large for one command go by `insert_many`, which splits them.
+    """
+    if sum(len(document.raw) for document in documents) > _MAX_COMMAND_BYTES:
+        try:
+            collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            return error.details
+        return {"nInserted": len(documents), "writeErrors": [], "writeConcernErrors": []}
+    concern = collection.write_concern.document
+    options = {"ordered": False, **({"writeConcern": concern} if concern else {})}
+    reply = collection.database.command("insert", collection.name, documents=documents, **options)
+    unsure = reply.get("writeConcernError")
+    return {
+        "nInserted": reply["n"],
+        "writeErrors": reply.get("writeErrors", []),
+        "writeConcernErrors": [unsure] if unsure else [],
+    }
 
 
 def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharded: bool) -> Written:
@@ -71,8 +97,8 @@ def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharde
     try:
         result: Mapping[str, Any] = collection.bulk_write(operations, ordered=False).bulk_api_result
     except BulkWriteError as error:
-        _require_causes_in_documents(error)
         result = error.details
+        _require_causes_in_documents(result)
         rejected = [_refused(batch[item["index"]], item) for item in result["writeErrors"]]
     return Written(
         inserted=result["nUpserted"],
@@ -153,12 +179,12 @@ def _instant(text: str) -> datetime:
 
 
 def _after_errors(
-    collection: MongoCollection[Any], batch: Sequence[Encoded], error: BulkWriteError, *, sharded: bool
+    collection: MongoCollection[Any], batch: Sequence[Encoded], outcome: Mapping[str, Any], *, sharded: bool
 ) -> Written:
-    _require_causes_in_documents(error)
+    _require_causes_in_documents(outcome)
     existing: list[Encoded] = []
     rejected: list[Rejected] = []
-    for item in error.details["writeErrors"]:
+    for item in outcome["writeErrors"]:
         encoded = batch[item["index"]]
         if item["code"] == _DUPLICATE_KEY and list(item.get("keyPattern") or {"_id": 1}) == ["_id"]:
             existing.append(encoded)
@@ -169,14 +195,14 @@ def _after_errors(
     return written
 
 
-def _require_causes_in_documents(error: BulkWriteError) -> None:
+def _require_causes_in_documents(outcome: Mapping[str, Any]) -> None:
     """Let only errors pass that a document caused.
 
     Raises:
         TargetUnavailable: the server could not write, or not durably; the partition is to be loaded again.
     """
-    codes = {item["code"] for item in error.details["writeErrors"]} - _ABOUT_THE_DOCUMENT
-    codes |= {item.get("code", 64) for item in error.details.get("writeConcernErrors") or ()}
+    codes = {item["code"] for item in outcome["writeErrors"]} - _ABOUT_THE_DOCUMENT
+    codes |= {item.get("code", 64) for item in outcome.get("writeConcernErrors") or ()}
     if codes:
         raise TargetUnavailable(
             f"MongoDB could not write (code {', '.join(map(str, sorted(codes)))}).",

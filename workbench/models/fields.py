@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from hashlib import blake2b
-from itertools import repeat
 from typing import Annotated, Any, NamedTuple
 
 from bson import ObjectId
@@ -32,17 +32,22 @@ def derive_id(table: str, *key: str) -> ObjectId:
     The same row gets the same `_id` in every run, on every machine, and also when a service creates the document.
     Lengths are part of the hash, so that no two keys share one text.
     """
-    return ObjectId(_digest((table, *[f"{len(part)}:{part}" for part in key])))
+    return ObjectId(next(derive_ids(table, [(part,) for part in key])))
 
 
 def derive_ids(table: str, columns: Sequence[Sequence[str]]) -> Iterator[bytes]:
     """The bytes of `derive_id` for many rows, given the columns of their primary key."""
+    begun = _hash_of(table)
     parts = [[f"{len(part)}:{part}" for part in column] for column in columns]
-    return map(_digest, zip(repeat(table), *parts))
+    for key in map("\0".join, zip(*parts)):
+        hasher = begun.copy()  # at half the cost of a new one
+        hasher.update(key.encode("utf-8", "surrogatepass"))
+        yield hasher.digest()
 
 
-def _digest(parts: Sequence[str]) -> bytes:
-    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+@cache
+def _hash_of(table: str) -> blake2b:
+    return blake2b(f"{table}\0".encode("utf-8", "surrogatepass"), digest_size=12)
 
 
 def utc_now() -> datetime:
