@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from workbench.migration.tables.columns import EPOCH, INFINITY, MINUS_INFINITY
 from workbench.migration.tables.table import Table
 
-MICROS_YEAR_1, MICROS_YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
-MICROS_4714_BC, MICROS_YEAR_294277 = -210_866_803_200_000_000, 9_224_318_016_000_000_000
+MICROS_YEAR_1, MICROS_YEAR_10000 = -63_082_281_600_000_000, 252_455_616_000_000_000
+MICROS_4714_BC, MICROS_YEAR_294277 = -211_813_488_000_000_000, 9_223_371_331_200_000_000
 """The range of PostgreSQL's timestamps (manual, date/time types)."""
 
 # -- scalars ------------------------------------------------------------------------------------------------------

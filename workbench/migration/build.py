@@ -23,9 +23,13 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepr
 
 
 class Encoded(RawBSONDocument):
-    """One validated document as BSON, which the driver sends as it is, and the row it came from."""
+    """One validated document as BSON, and the row it came from; for the driver to send, not to be read by field.
+
+    The driver takes `raw` as it is. The base's `__init__` would cost a tenth of the whole way from row to server.
+    """
 
     __slots__ = ("raw", "row")
+    raw: bytes
 
     def __init__(self, raw: bytes, row: Row) -> None:
         self.raw, self.row = raw, row

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from psycopg import adapt, errors, pq, sql
-from psycopg.abc import Buffer
+from psycopg import errors, sql
+from psycopg.types.numeric import Int8BinaryLoader
 
 from workbench import connections
 from workbench.errors import SnapshotLost
 from workbench.migration.partition import Partition
-from workbench.migration.tables.columns import INFINITY, MINUS_INFINITY
 from workbench.migration.tables.table import Row, Table
 from workbench.settings import Settings
-
-_POSTGRES_EPOCH_MICROS = 946_684_800_000_000
-_INT64 = struct.Struct(">q")
-
-
-class _MicrosLoader(adapt.Loader):
-    """timestamp and timestamptz as microseconds since 1970; Python's datetime has no infinity and no year 10000."""
-
-    format = pq.Format.BINARY
-
-    def load(self, data: Buffer) -> int:
-        micros: int = _INT64.unpack(data)[0]
-        if micros in (INFINITY, MINUS_INFINITY):
-            return micros
-        return micros + _POSTGRES_EPOCH_MICROS
 
 
 def export_snapshot(connection: psycopg.Connection[Any]) -> str:
@@ -54,8 +37,8 @@ def open_snapshot(settings: Settings, snapshot: str | None) -> Iterator[psycopg.
         SnapshotLost: the transaction that exported it has ended.
     """
     with connections.open_source(settings) as connection:
-        connection.adapters.register_loader("timestamp", _MicrosLoader)
-        connection.adapters.register_loader("timestamptz", _MicrosLoader)
+        for name in ("timestamp", "timestamptz"):  # in binary they are an int8, see `columns.EPOCH`
+            connection.adapters.register_loader(name, Int8BinaryLoader)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         if snapshot:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from workbench.migration.tables import TABLES
-from workbench.migration.tables.columns import FIRST_MICROS, LAST_MICROS, Column, Instant
+from workbench.migration.tables.columns import FIRST_MICROS, LAST_MICROS, UNIX_MICROS, Column, Instant
 from workbench.migration.tables.table import Row, Table
 from workbench.models import fields
 from workbench.models.document import Document
@@ -168,7 +168,7 @@ def _doubles(head: bytes) -> Callable[[Sequence[float]], Parts]:
 
 
 def _dates(head: bytes) -> Callable[[Sequence[int]], Parts]:
-    return lambda values: [repeat(head), [_DATE(value // 1000) for value in values]]
+    return lambda values: [repeat(head), [_DATE((value + UNIX_MICROS) // 1000) for value in values]]
 
 
 _PLAIN: dict[Any, tuple[bytes, Callable[[bytes], Callable[[Sequence[Any]], Parts]]]] = {

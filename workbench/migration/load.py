@@ -75,9 +75,10 @@ def insert_encoded(collection: MongoCollection[Any], documents: Sequence[RawBSON
         except BulkWriteError as error:
             return error.details
         return {"nInserted": len(documents), "writeErrors": [], "writeConcernErrors": []}
-    concern = collection.write_concern.document
-    options = {"ordered": False, **({"writeConcern": concern} if concern else {})}
-    reply = collection.database.command("insert", collection.name, documents=documents, **options)
+    command: dict[str, Any] = {"insert": collection.name, "documents": documents, "ordered": False}
+    if not collection.write_concern.is_server_default:
+        command["writeConcern"] = collection.write_concern.document
+    reply = collection.database.command(command)
     unsure = reply.get("writeConcernError")
     return {
         "nInserted": reply["n"],

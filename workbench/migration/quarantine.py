@@ -188,7 +188,7 @@ def _instant_text(micros: int) -> str:
     try:
         return (EPOCH + timedelta(microseconds=micros)).isoformat()
     except OverflowError:
-        return f"{micros} microseconds since 1970"
+        return f"{micros} microseconds since 2000"
 
 
 def _readable(text: str) -> str:

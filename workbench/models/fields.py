@@ -39,7 +39,7 @@ def derive_ids(table: str, columns: Sequence[Sequence[str]]) -> Iterator[bytes]:
     """The bytes of `derive_id` for many rows, given the columns of their primary key."""
     begun = _hash_of(table)
     parts = [[f"{len(part)}:{part}" for part in column] for column in columns]
-    for key in map("\0".join, zip(*parts)):
+    for key in map("\0".join, zip(*parts, strict=True)):
         hasher = begun.copy()  # at half the cost of a new one
         hasher.update(key.encode("utf-8", "surrogatepass"))
         yield hasher.digest()

@@ -2,9 +2,10 @@
 
 Two values are the same if their canonical forms are equal. The form depends on the kind of the column only, never on
 the side it came from: whole numbers by value, doubles bit by bit, numerics digit by digit with their scale (1.50 is
-not 1.5), timestamps as integer microseconds since 1970 or an infinity, JSON by value (order of keys and whitespace do
-not matter, the order of arrays does). A number in JSON is an int, a double or a decimal, as the migration stores it by
-its spelling, and these three are different. NULL, empty text and an absent key are three different things.
+not 1.5), timestamps as PostgreSQL's integer microseconds since 2000 or an infinity, JSON by value (order of keys and
+whitespace do not matter, the order of arrays does). A number in JSON is an int, a double or a decimal, as the
+migration stores it by its spelling, and these three are different. NULL, empty text and an absent key are three
+different things.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from uuid import UUID
 from bson.decimal128 import Decimal128
 
 MAX_SHOWN_CHARACTERS = 120
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_INT, _LAST_INT = -(2**63), 2**63 - 1
 
@@ -87,7 +88,7 @@ def show_timestamp(form: Any) -> str:
     try:
         return (_EPOCH + form * _MICROSECOND).isoformat(timespec="microseconds")
     except OverflowError:
-        return f"{form} microseconds since 1970"
+        return f"{form} microseconds since 2000"
 
 
 def _text(value: Any) -> Any:

@@ -37,8 +37,8 @@ KINDS = {
 """Kind of a column -> how its values are compared."""
 Reader = Callable[[Mapping[str, Any], Mapping[str, int]], Any]
 _MICROSECOND = timedelta(microseconds=1)
-_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
-"""The years 1 to 9999 in microseconds since 1970: a BSON date beyond them is stored as null."""
+_FIRST, _LAST = -63_082_281_600_000_000, 252_455_615_999_999_999
+"""The years 1 to 9999 in microseconds since 2000: a BSON date beyond them is stored as null."""
 
 
 def _minutes(row: Mapping[str, Any]) -> Any:

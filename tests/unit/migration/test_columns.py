@@ -38,11 +38,11 @@ def load(column: Column, value: Any, *rules: str) -> tuple[Any, Notes]:
 
 
 def test_instants_keep_microseconds_beside() -> None:
-    stored, notes = load(Instant("at"), 1_700_000_000_123_456)
-    assert stored == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
+    stored, notes = load(Instant("at"), 800_000_000_123_456)
+    assert stored == datetime(2025, 5, 8, 6, 13, 20, 123_000, UTC)
     assert notes.micros == {"at": 456}
     stored, notes = load(Instant("at"), -1)
-    assert stored == datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC), "floored, as PostgreSQL's date_trunc"
+    assert stored == datetime(1999, 12, 31, 23, 59, 59, 999_000, UTC), "floored, as PostgreSQL's date_trunc"
     assert notes.micros == {"at": 999}
     stored, notes = load(Instant("at"), 5_000)
     assert notes.micros == {}
@@ -50,7 +50,7 @@ def test_instants_keep_microseconds_beside() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(INFINITY, "infinity"), (MINUS_INFINITY, "-infinity"), (253_402_300_800_000_000, "253402300800000000")],
+    [(INFINITY, "infinity"), (MINUS_INFINITY, "-infinity"), (252_455_616_000_000_000, "253402300800000000")],
 )
 def test_instants_without_a_date_are_null_and_kept_exactly(value: int, text: str) -> None:
     stored, notes = load(Instant("at"), value)

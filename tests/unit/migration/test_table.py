@@ -19,7 +19,7 @@ from workbench.models.fields import derive_id
 from workbench.models.spec import Kind
 from workbench.sample.ddl import COLUMNS, KEYS
 
-NOW = 1_700_000_000_000_000
+NOW = 753_315_200_000_000  # 2023-11-14 22:13:20
 SCORE: dict[str, Any] = {"investigation_id": "i", "transaction_id": "t", "risk_score": 0.5, "created_at": NOW}
 CONNECTION: dict[str, Any] = {
     "id": "c", "tenant_id": "bank", "toolkit_name": "slack", "connection_id": "x", "status": "active",
@@ -112,7 +112,7 @@ def test_raw_rows_are_cut_with_their_length_and_readable() -> None:
     assert shown["result"].endswith("... (30,000 characters)")
     assert shown["action_id"] == "\\ud800"
     beyond = raw_row(TABLES["transaction_scores"], ["i", "t", 0.1, 10**18])
-    assert beyond["created_at"] == "1000000000000000000 microseconds since 1970"
+    assert beyond["created_at"] == "1000000000000000000 microseconds since 2000"
 
 
 def test_row_keys_are_in_the_order_of_the_key() -> None:

@@ -50,7 +50,7 @@ ROWS: dict[str, tuple[Any, ...]] = {
         "c1", "tenant", "slack", "conn", "active", "enc:SECRET", None, T0, T0, T0, None,
     ),
 }  # fmt: skip
-instants = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
+instants = st.integers(-63_082_281_600_000_000, 252_455_615_999_999_999)
 json_leaves = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()
 json_objects = st.dictionaries(
     st.text(min_size=1), st.recursive(json_leaves, lambda inner: st.lists(inner, max_size=3), max_leaves=5), max_size=4

@@ -19,12 +19,16 @@ from bson.decimal128 import Decimal128
 
 from workbench.models.fields import DECIMAL128, fits_decimal128, json_problem
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Instants in rows are PostgreSQL's own count: microseconds since this moment (its source, datatype/timestamp.h).
+The driver need not make anything of them, and unlike `datetime` they have infinities and the year 10000."""
+UNIX_MICROS = 946_684_800_000_000
+"""What to add for microseconds since 1970, which documents hold where a date cannot."""
 INFINITY = 2**63 - 1
 """PostgreSQL's binary form of the timestamp 'infinity'."""
 MINUS_INFINITY = -(2**63)
-FIRST_MICROS = -62_135_596_800_000_000  # 0001-01-01
-LAST_MICROS = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999; a BSON date beyond cannot become a datetime
+FIRST_MICROS = -62_135_596_800_000_000 - UNIX_MICROS  # 0001-01-01
+LAST_MICROS = 253_402_300_799_999_999 - UNIX_MICROS  # 9999-12-31T23:59:59.999999; no datetime is beyond
 Fields = dict[str, Any]
 Rules = frozenset[str]
 """Names of the rules that a person accepted for a table; see `RULES`."""
@@ -176,7 +180,7 @@ class Numeric(Column):
 
 
 class Instant(Column):
-    """timestamp (UTC) and timestamptz: read as microseconds since 1970, stored as a BSON date of milliseconds."""
+    """timestamp (UTC) and timestamptz: read as microseconds since `EPOCH`, stored as a BSON date of milliseconds."""
 
     kind = "instant"
     rule = "BSON date (milliseconds); the microseconds, infinities and years beyond 9999 are kept in provenance"
@@ -271,16 +275,16 @@ class Tags(JsonText):
 
 
 def to_micros(value: datetime) -> int:
-    """Microseconds since 1970 of a date that MongoDB returned."""
+    """Microseconds since `EPOCH` of a date that MongoDB returned."""
     return (value - EPOCH) // timedelta(microseconds=1)
 
 
 def _outlying(micros: int) -> str:
-    return {INFINITY: "infinity", MINUS_INFINITY: "-infinity"}.get(micros) or str(micros)
+    return {INFINITY: "infinity", MINUS_INFINITY: "-infinity"}.get(micros) or str(micros + UNIX_MICROS)
 
 
 def _from_outlying(exact: str) -> int:
-    return {"infinity": INFINITY, "-infinity": MINUS_INFINITY}.get(exact) or int(exact)
+    return {"infinity": INFINITY, "-infinity": MINUS_INFINITY}.get(exact) or int(exact) - UNIX_MICROS
 
 
 def _rounded(value: Decimal) -> Decimal:

@@ -181,7 +181,7 @@ class Table:
     def restore(self, document: Mapping[str, Any]) -> tuple[Any, ...]:
         """The source row that a stored document stands for: the values of `columns`, as `select` returns them.
 
-        Instants are microseconds since 1970, JSON is text (equal by value, not by spelling), NULL is None.
+        Instants are microseconds since `EPOCH`, JSON is text (equal by value, not by spelling), NULL is None.
         """
         notes = Notes(document.get("provenance"))
         return tuple(column.dump(document, notes) for column in self.columns)
