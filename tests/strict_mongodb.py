@@ -32,8 +32,11 @@ class StrictMongoDB(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         command = event.command
         name = command.get(event.command_name)
-        for problem in self._problems(event.command_name, name, command):
-            self.violations.append(f"{event.command_name} {name}: {problem}")
+        try:
+            problems = self._problems(event.command_name, name, command)
+        except Exception as error:
+            problems = [f"could not be judged: {error!r}"]
+        self.violations += [f"{event.command_name} {name}: {problem}" for problem in problems]
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         """Nothing to check."""

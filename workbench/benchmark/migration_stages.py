@@ -30,7 +30,7 @@ from workbench.connections import open_source, open_target
 from workbench.migration import extract, load
 from workbench.migration.build import build_batch
 from workbench.migration.executors import local_processes
-from workbench.migration.partition import plan_partitions
+from workbench.migration.partition import plan_partitions, rows_each
 from workbench.migration.pipeline import migrate
 from workbench.migration.tables import TABLES
 from workbench.settings import Settings
@@ -148,7 +148,9 @@ def encode(settings: Settings, tables: Tables, folder: Path) -> Work:
             embedder = embedder_for(settings) if table.collection.vector else None
             place = folder / table.collection.name
             place.mkdir()
-            for partition in plan_partitions(planning, table, rows=settings.partition_rows):
+            count = extract.count_rows(planning, table)
+            each = rows_each(count, at_most=settings.partition_rows, workers=settings.workers)
+            for partition in plan_partitions(planning, table, rows=each):
                 with (place / f"{partition.index:06d}").open("wb") as file:
                     for batch in extract.stream(source, table, partition, settings):
                         began, began_cpu = time.perf_counter(), time.process_time()

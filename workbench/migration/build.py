@@ -23,9 +23,10 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepr
 
 
 class Encoded(RawBSONDocument):
-    """One validated document as BSON, and the row it came from; for the driver to send, not to be read by field.
+    """One validated document as BSON, which the driver sends as it is, and the row it came from.
 
-    The driver takes `raw` as it is. The base's `__init__` would cost a tenth of the whole way from row to server.
+    What the base needs to read fields is made when a field is read, as few ever are: made for each document, it would
+    cost a tenth of the whole way from row to server.
     """
 
     __slots__ = ("raw", "row")
@@ -33,6 +34,10 @@ class Encoded(RawBSONDocument):
 
     def __init__(self, raw: bytes, row: Row) -> None:
         self.raw, self.row = raw, row
+
+    def __getattr__(self, name: str) -> Any:
+        super().__init__(self.raw)
+        return object.__getattribute__(self, name)
 
     @property
     def id(self) -> ObjectId:

@@ -92,7 +92,7 @@ def upsert(collection: MongoCollection[Any], batch: Sequence[Encoded], *, sharde
     if not batch:
         return Written()
     operations: list[ReplaceOne[Any]] = [
-        ReplaceOne(_filter(collection, item, sharded), RawBSONDocument(item.raw), upsert=True) for item in batch
+        ReplaceOne(_filter(collection, item, sharded), item, upsert=True) for item in batch
     ]
     rejected: list[Rejected] = []
     try:
@@ -225,6 +225,6 @@ def _refused(encoded: Encoded, error: Mapping[str, Any]) -> Rejected:
 def _filter(collection: MongoCollection[Any], item: Encoded, sharded: bool) -> dict[str, Any]:
     if not sharded:
         return {"_id": item.id}
-    document = RawBSONDocument(item.raw)  # an upsert on a sharded collection must name the whole shard key
+    # an upsert on a sharded collection must name the whole shard key
     paths = [path for path, _ in COLLECTIONS[collection.name].shard_key]
-    return {"_id": item.id, **{path: resolve(document, path) for path in paths}}
+    return {"_id": item.id, **{path: resolve(item, path) for path in paths}}

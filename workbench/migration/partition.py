@@ -48,6 +48,14 @@ class Partition:
         return inside
 
 
+def rows_each(count: int, *, at_most: int, workers: int) -> int:
+    """How many of `count` rows a partition should have, so that all workers have as many and end together."""
+    if count <= at_most:
+        return at_most
+    rounds = -(-count // (at_most * workers))
+    return -(-count // (rounds * workers))
+
+
 def plan_partitions(connection: psycopg.Connection[Any], table: Table, *, rows: int) -> tuple[Partition, ...]:
     """Cut a table into ranges of about `rows` rows each.
 

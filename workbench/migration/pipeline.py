@@ -26,7 +26,7 @@ from workbench.migration import extract, fence, load, settlement, surplus
 from workbench.migration.executors import local_processes
 from workbench.migration.ledger import Ledger, State
 from workbench.migration.loss import require_columns
-from workbench.migration.partition import Partition, plan_partitions
+from workbench.migration.partition import Partition, plan_partitions, rows_each
 from workbench.migration.pool import Pool
 from workbench.migration.quarantine import Quarantine
 from workbench.migration.results import MigrationResult, Progress, TableResult
@@ -259,7 +259,9 @@ class _Run:
             self.empty[table.name] = self.database[table.collection.name].find_one({}, {"_id": 1}) is None
         if self.ledger.is_planned(table.name):
             return self.ledger.plan_of(table.name)
-        planned = plan_partitions(source, table, rows=self.settings.partition_rows)
+        count = self.results[table.name].source_rows
+        rows = rows_each(count, at_most=self.settings.partition_rows, workers=self.workers)
+        planned = plan_partitions(source, table, rows=rows)
         if not self.dry_run:
             Quarantine(self.database).forget(table.name)
             self.ledger.save_plan(table.name, planned)
