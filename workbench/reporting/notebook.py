@@ -29,6 +29,7 @@ from workbench.reporting.tables import cell_text, table_html, write_csv
 VERDICT_FILE = "verdict.json"
 VERSIONS_FILE = "versions.json"
 DATA_FOLDER = "data"
+_LONG, _LONG_CHARACTERS = ' class="wb-long"', 12
 MAX_FAILURES = 20  # samples in the banner; the CSV holds all
 
 
@@ -178,7 +179,11 @@ def banner_html(state: str, headline: str) -> str:
 
 def numbers_html(values: Mapping[str, float | int | str]) -> str:
     """Key numbers as a definition list, names above their values."""
-    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(cell_text(v))}</dd></div>" for k, v in values.items())
+    texts = {name: cell_text(value) for name, value in values.items()}
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd{_LONG if len(text) > _LONG_CHARACTERS else ''}>{escape(text)}</dd></div>"
+        for name, text in texts.items()
+    )
     return f'<dl class="wb-numbers">{cells}</dl>'
 
 

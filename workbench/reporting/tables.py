@@ -71,7 +71,8 @@ def cell_text(value: object) -> str:
 
 def _head(column: pd.Series[Any]) -> str:
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return f'<th scope="col"{NUMBER_CLASS if numeric else ""}>{escape(str(column.name))}</th>'
+    name = escape(str(column.name)).replace("_", "_<wbr>")  # where a wide table may break its heads
+    return f'<th scope="col"{NUMBER_CLASS if numeric else ""}>{name}</th>'
 
 
 def _cell(value: object, *, first: bool) -> str:
