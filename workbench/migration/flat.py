@@ -31,7 +31,7 @@ Parts = list[Iterable[bytes]]
 
 
 class _Lengths(dict[int, bytes]):
-    """The length of a document or text as BSON writes it, for one of so many bytes without what is counted besides."""
+    """Size of a document's or text's content -> its length as BSON writes it, which counts some bytes besides."""
 
     def __init__(self, besides: int) -> None:
         self._besides = besides

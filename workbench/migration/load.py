@@ -29,7 +29,7 @@ _ABOUT_THE_DOCUMENT = {_DUPLICATE_KEY, _TOO_LARGE, 2, 15, 22, 52, 55, 56, 57, 12
 Every other refusal (full disk, no primary, interrupted, ...) is about the server: nothing is quarantined for it."""
 
 _MAX_COMMAND_BYTES = 15_000_000
-"""Of documents in one command, whose own document may have 16 MiB and 16 KiB (MongoDB manual, limits)."""
+"""Of documents in one command: they fit into the 16 MiB and 16 KiB of the command itself (MongoDB manual, limits)."""
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 """The first and the last moment that a document of a time series can have."""
 
