@@ -57,29 +57,38 @@ def rows_each(count: int, *, at_most: int, workers: int) -> int:
 
 
 def plan_partitions(connection: psycopg.Connection[Any], table: Table, *, rows: int) -> tuple[Partition, ...]:
-    """Cut a table into ranges of about `rows` rows each.
-
-    Time is cut at whole seconds, which a BSON date holds, so that a range of the source is a range of the target.
-    PostgreSQL reads the key's index once; memory here is one bound a partition.
-    """
-    names = sql.SQL(", ").join(map(sql.Identifier, table.partition_columns))
-    cut = sql.SQL(", ").join(sql.SQL("cut.{}").format(sql.Identifier(name)) for name in table.partition_columns)
-    texts = sql.SQL(", ").join(sql.SQL("cut.{}::text").format(sql.Identifier(name)) for name in table.partition_columns)
-    source = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(table.name))
-    if table.time_column:
-        time = sql.Identifier(table.time_column)
-        source = sql.SQL("SELECT date_trunc('second', {time}) AS {time} FROM {table} WHERE isfinite({time})").format(
-            time=time, table=sql.Identifier(table.name)
-        )
-    query = sql.SQL(
-        # as text only: Python has no date of every year that PostgreSQL has
-        "SELECT {texts} FROM (SELECT DISTINCT {names} FROM (SELECT *, row_number() OVER (ORDER BY {names}) - 1 AS n"
-        " FROM ({source}) AS keys) AS numbered WHERE n > 0 AND n % {rows} = 0) AS cut ORDER BY {cut}"
-    ).format(cut=cut, texts=texts, names=names, source=source, rows=sql.Literal(rows))
-    bounds: list[Bound] = [tuple(row) for row in connection.execute(query)]
+    """Cut a table into ranges of about `rows` rows. PostgreSQL reads the keys once; memory here is one bound a range."""
+    bounds = (_cut_by_time if table.time_column else _cut_by_key)(connection, table, rows)
     lowers: list[Bound | None] = [None, *bounds]
     uppers: list[Bound | None] = [*bounds, None]
     return tuple(
         Partition(table.name, index, lower, upper)
         for index, (lower, upper) in enumerate(zip(lowers, uppers, strict=True))
     )
+
+
+def _cut_by_key(connection: psycopg.Connection[Any], table: Table, rows: int) -> list[Bound]:
+    """Every `rows`-th primary key, from one to the next along its index."""
+    names = [sql.SQL("t.{}").format(sql.Identifier(name)) for name in table.key]
+    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names)
+    bounds: list[Bound] = []
+    while True:
+        rest = Partition(table.name, 0, bounds[-1] if bounds else None, None)
+        query = sql.SQL("SELECT {} FROM {} AS t WHERE {} ORDER BY {} OFFSET {} LIMIT 1").format(
+            texts, sql.Identifier(table.name), rest.where(table), sql.SQL(", ").join(names), sql.Literal(rows)
+        )
+        bound = connection.execute(query).fetchone()
+        if bound is None:
+            return bounds
+        bounds.append(bound)
+
+
+def _cut_by_time(connection: psycopg.Connection[Any], table: Table, rows: int) -> list[Bound]:
+    """The second of every `rows`-th row: a BSON date holds it, so a range of the source is a range of the target."""
+    query = sql.SQL(
+        # as text only: Python has no date of every year that PostgreSQL has
+        "SELECT cut::text FROM (SELECT DISTINCT cut FROM (SELECT cut, row_number() OVER (ORDER BY cut) - 1 AS n"
+        " FROM (SELECT date_trunc('second', {time}) AS cut FROM {table} WHERE isfinite({time})) AS seconds)"
+        " AS numbered WHERE n > 0 AND n % {rows} = 0) AS cuts ORDER BY cuts.cut"
+    ).format(time=sql.Identifier(table.time_column), table=sql.Identifier(table.name), rows=sql.Literal(rows))
+    return connection.execute(query).fetchall()
