@@ -36,7 +36,7 @@ from workbench.migration.tables import TABLES
 from workbench.settings import Settings
 from workbench.similarity.embedder import embedder_for
 
-_SAMPLE_SECONDS = 0.1
+_SAMPLE_SECONDS = 0.2
 Tables = tuple[str, ...]
 
 

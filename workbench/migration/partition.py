@@ -57,7 +57,7 @@ def rows_each(count: int, *, at_most: int, workers: int) -> int:
 
 
 def plan_partitions(connection: psycopg.Connection[Any], table: Table, *, rows: int) -> tuple[Partition, ...]:
-    """Cut a table into ranges of about `rows` rows. PostgreSQL reads the keys once; memory here is one bound a range."""
+    """Cut a table into ranges of about `rows` rows. PostgreSQL reads all keys once; memory is one bound a range."""
     bounds = (_cut_by_time if table.time_column else _cut_by_key)(connection, table, rows)
     lowers: list[Bound | None] = [None, *bounds]
     uppers: list[Bound | None] = [*bounds, None]
