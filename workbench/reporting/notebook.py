@@ -181,7 +181,7 @@ def numbers_html(values: Mapping[str, float | int | str]) -> str:
     """Key numbers as a definition list, names above their values."""
     texts = {name: cell_text(value) for name, value in values.items()}
     cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd{_LONG if len(text) > _LONG_CHARACTERS else ''}>{escape(text)}</dd></div>"
+        f"<div{_LONG if len(text) > _LONG_CHARACTERS else ''}><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
         for name, text in texts.items()
     )
     return f'<dl class="wb-numbers">{cells}</dl>'
