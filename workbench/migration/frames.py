@@ -22,10 +22,14 @@ _SIZE_SECONDS = 10.0
 
 
 def accounts(results: Iterable[TableResult]) -> pd.DataFrame:
-    """One row a table: its account, partitions, and documents whose row is gone (surplus; pruned in this run)."""
+    """One row a table: its account, partitions, and documents whose row is gone (surplus; pruned in this run).
+
+    `missing` are documents that an earlier run wrote and that are gone. It and `pruned` are there only if any are.
+    """
+    frame = pd.DataFrame([result.as_dict() for result in results]).astype({"surplus": "Int64"})
     columns = ["table", "source_rows", "read", "written", "already_there", "quarantined", "partitions", "done"]
-    columns += ["retries", "surplus", "pruned", "complete"]
-    return pd.DataFrame([result.as_dict() for result in results])[columns].astype({"surplus": "Int64"})
+    rare = [name for name in ("pruned", "missing") if frame[name].any()]
+    return frame[[*columns, "retries", "surplus", *rare, "complete"]]
 
 
 def stages(results: Iterable[TableResult]) -> pd.DataFrame:

@@ -53,8 +53,8 @@ class TableResult:
 
     @property
     def complete(self) -> bool:
-        """Whether every partition is done and every row of the source is accounted for."""
-        done = self.done == self.partitions and not self.errors
+        """Whether every partition is done, every row of the source accounted for, and no document gone since."""
+        done = self.done == self.partitions and not self.errors and not self.missing
         return done and self.counts.balanced and self.counts.read == self.source_rows
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,6 +112,11 @@ class MigrationResult:
     def surplus(self) -> int:
         """Migrated documents whose row is gone and that this run left."""
         return sum((table.surplus or 0) - table.pruned for table in self.tables.values())
+
+    @property
+    def missing(self) -> int:
+        """Documents that an earlier run wrote and that are no longer there."""
+        return sum(table.missing for table in self.tables.values())
 
     @property
     def state(self) -> State:

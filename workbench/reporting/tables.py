@@ -71,16 +71,20 @@ def cell_text(value: object) -> str:
 
 def _head(column: pd.Series[Any]) -> str:
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    name = escape(str(column.name)).replace("_", "_<wbr>")  # where a wide table may break its heads
-    return f'<th scope="col"{NUMBER_CLASS if numeric else ""}>{name}</th>'
+    return f'<th scope="col"{NUMBER_CLASS if numeric else ""}>{_breakable(str(column.name))}</th>'
 
 
 def _cell(value: object, *, first: bool) -> str:
-    text = escape(cell_text(value))
+    text = _breakable(cell_text(value))
     if first:
         return f'<th scope="row">{text}</th>'
     numeric = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return f"<td{NUMBER_CLASS if numeric else ''}>{text}</td>"
+
+
+def _breakable(text: str) -> str:
+    """Escaped text that a table which is too wide for its page may break within names and keys as well."""
+    return escape(text).replace("_", "_<wbr>").replace("/", "/<wbr>")
 
 
 def _no_formula(value: object) -> object:
