@@ -33,7 +33,7 @@ def migrate(
 
     The source wins: --recheck also undoes what services have changed in migrated documents since.
 
-    Exit code: 0 all rows accounted for, 1 a table is incomplete or paused, 2 usage, 3 could not run.
+    Exit code: 0 all rows accounted for and there, 1 a table is incomplete or paused, 2 usage, 3 could not run.
     """
     from workbench.migration import executors, pipeline
     from workbench.migration.console import MigrationConsole
