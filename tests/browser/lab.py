@@ -44,8 +44,9 @@ class Explorer:
         expect(self.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")).to_be_visible(timeout=WAIT_MS)
         for number in range(5):
             cell = self.page.locator(f'.jp-Cell[data-windowed-list-index="{number}"]')
-            expect(cell).to_have_class(re.compile("jp-mod-active"))  # else the key would be lost
-            self.page.keyboard.press("Shift+Enter")
+            expect(cell).to_have_class(re.compile("jp-mod-active"))
+            # not by the key, which is lost while the notebook scrolls
+            self.page.get_by_role("button", name="Run this cell and advance (Shift+Enter)").first.click()
         expect(self.position).to_contain_text("1-50 of", timeout=WAIT_MS)
 
     def button(self, name: str) -> Locator:

@@ -245,7 +245,7 @@ def test_any_two_versions_can_be_compared(model: ExplorerModel) -> None:
     assert "Changes from version 0 to 5" in view.detail.value
     view.before.value, view.after.value = "4", "2"
     assert "Changes from version 4 to 2" in view.detail.value
-    assert "IN_PROGRESS" in view.detail.value
+    assert "IN_PROGRESS" in view.detail.value.replace("<wbr>", "")
 
 
 def test_a_deep_link_opens_the_detail_and_lists_the_rest(model: ExplorerModel) -> None:
@@ -318,7 +318,7 @@ def test_a_picked_anomaly_shows_its_neighbours_with_reason_data_and_query(model:
     wait_for(lambda: f"Neighbours of {picked}" in picker.message.value)
     assert picker.wanted.value == picked
     for said in ("metric metric_0", "Found by", "data (CSV)", "query (copy)"):
-        assert said in picker.answer.value
+        assert said in picker.answer.value.replace("<wbr>", "")
     first = picker.answer.value
     picker.wanted.value = str(anomaly_id(TENANT, 12))
     wait_for(lambda: str(anomaly_id(TENANT, 12)) in picker.message.value and "Searching" not in picker.message.value)

@@ -119,6 +119,18 @@ class MigrationResult:
         return sum(table.missing for table in self.tables.values())
 
     @property
+    def sentence(self) -> str:
+        """What became of the rows, and what to do if not all is well."""
+        began = "Dry run: nothing was written." if self.dry_run else f"Run {self.run_id} is {self.state}."
+        if self.complete:
+            end = "every one accounted for."
+        elif self.missing:
+            end = f"but documents of an earlier run are gone ({self.missing:,}); run it with recheck to load them again."
+        else:
+            end = "not every one accounted for; run it again to go on."
+        return f"{began} {self.counts.read:,} rows read, {end}"
+
+    @property
     def state(self) -> State:
         """The state of the run as the ledger has it."""
         if self.complete:
