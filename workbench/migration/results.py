@@ -125,7 +125,7 @@ class MigrationResult:
         if self.complete:
             end = "every one accounted for."
         elif self.missing:
-            end = f"but documents of an earlier run are gone ({self.missing:,}); run it with recheck to load them again."
+            end = f"but documents of an earlier run are gone ({self.missing:,}); recheck loads them again."
         else:
             end = "not every one accounted for; run it again to go on."
         return f"{began} {self.counts.read:,} rows read, {end}"
