@@ -242,7 +242,7 @@ def _prepare(settings: Settings, tables: Tables) -> None:
 
 
 def _insert_file(settings: Settings, collection: str, path: Path) -> int:
-    return _write_file(settings, collection, path, lambda target, batch: load.insert_encoded(target, batch))
+    return _write_file(settings, collection, path, load.insert_encoded)
 
 
 def _upsert_file(settings: Settings, collection: str, path: Path) -> int:

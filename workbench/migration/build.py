@@ -42,7 +42,7 @@ class Encoded(RawBSONDocument):
     @property
     def id(self) -> ObjectId:
         """The document's `_id`, its first field: 4 bytes of length and 5 of type and name stand before it."""
-        return ObjectId(bytes(self.raw[9:21]))
+        return ObjectId(self.raw[9:21])
 
 
 @dataclass(frozen=True, slots=True)
