@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-def local_processes(settings: Settings) -> Executor:
-    """`settings.workers` processes, because encoding holds the interpreter lock. They work alike for the verification.
+def local_processes(settings: Settings, module: str = "workbench.migration.worker") -> Executor:
+    """`settings.workers` processes, because encoding holds the interpreter lock.
 
-    They are forked by a server of processes that has imported what they need and opened nothing (clients do not
-    survive a fork): three of them are there in a quarter of a second, where each would import for two thirds.
+    They are forked by a server of processes that has imported the module whose functions they run and opened nothing
+    (clients do not survive a fork): three of them are there in a quarter of a second, where each would import for two
+    thirds.
     """
     method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"  # Windows has spawn alone
     context = get_context(method)
-    context.set_forkserver_preload(["workbench.migration.worker"])
+    context.set_forkserver_preload([module])
     return ProcessPoolExecutor(
         settings.workers, mp_context=context, initializer=_prepare_worker, initargs=(dict(os.environ),)
     )

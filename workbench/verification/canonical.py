@@ -11,7 +11,9 @@ different things.
 from __future__ import annotations
 
 import json
+import marshal
 import math
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -20,9 +22,15 @@ from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
+from bson.binary import UUID_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
 
+from workbench.verification.doubles import DOUBLE, Tree
+
 MAX_SHOWN_CHARACTERS = 120
+NAN: Final = math.nan
+"""The one form of every NaN: its sign and payload are no data to either server."""
+_VERSION_WITHOUT_REFERENCES = 2
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_INT, _LAST_INT = -(2**63), 2**63 - 1
@@ -51,22 +59,42 @@ class Absent:
 ABSENT: Final = Absent()
 
 
-def canonical(kind: Kind, value: Any) -> Any:
-    """The canonical form of `value`: built of tuples, texts, ints, floats, bools and None, with a stable `repr`.
+def canonical(kind: Kind, value: Any, doubles: Tree | None = None) -> Any:
+    """The canonical form of `value`: built of tuples, texts, ints, floats, bools and None.
 
     A value that its kind does not allow gets a form of its own that equals no allowed one; nothing is raised.
+
+    Args:
+        doubles: of JSON from the source, see `json_form`.
     """
     if value is None or value is ABSENT:
         return value
     try:
-        return _FORMS[kind](value)
+        return _json(value, doubles) if kind is Kind.JSON else _FORMS[kind](value)
     except (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError):
         return ("malformed", type(value).__name__, str(value))
 
 
+def encoded(form: Any) -> bytes:
+    """A canonical form as bytes, which are equal if and only if the values are the same.
+
+    They tell 1, 1.0 and true apart, which Python holds equal. Good within one version of Python only; at a quarter of
+    the time of `repr`, which serves the few forms that `marshal` refuses: those that hold `ABSENT` or a `bson.Code`.
+    """
+    try:
+        return marshal.dumps(form, _VERSION_WITHOUT_REFERENCES)
+    except ValueError:
+        return b"repr" + repr(form).encode("utf-8", "surrogatepass")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two canonical forms stand for the same value."""
+    return encoded(one) == encoded(other)
+
+
 def digest(form: Any) -> bytes:
     """128 bits of BLAKE2b over a canonical form."""
-    return blake2b(repr(form).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return blake2b(encoded(form), digest_size=16).digest()
 
 
 def show(form: Any, *, secret: bool = False) -> str:
@@ -109,15 +137,33 @@ def _integer(value: Any) -> Any:
 def _double(value: Any) -> Any:
     if isinstance(value, (bool, str)):
         return ("not a number", str(value))
-    return float(value)
+    number = float(value)
+    return number if number == number else NAN
 
 
 def _numeric(value: Any) -> Any:
     if isinstance(value, bool):
         return ("not a number", str(value))
     if isinstance(value, Decimal128):
-        value = value.to_decimal()
+        return ("#", decimal_text(value))
     return ("#", str(value if isinstance(value, Decimal) else Decimal(repr(value))))
+
+
+def decimal_text(value: Decimal128) -> str:
+    """The text of a Decimal128, digit by digit with its scale, as `str(value.to_decimal())` in a fifth of its time.
+
+    Source: IEEE 754-2008, 3.5.2, binary encoding: sign, 14 bits of exponent + 6176, 113 bits of coefficient. What is
+    encoded otherwise (infinities, NaN, coefficients that are out of range) is left to the driver.
+    """
+    low, high = _TWO_WORDS(value.bid)
+    coefficient = (high & _COEFFICIENT) << 64 | low
+    if high & _NO_NUMBER == _NO_NUMBER or coefficient > _LARGEST:
+        return str(value.to_decimal())
+    return str(Decimal(f"{'-' if high >> 63 else ''}{coefficient}E{(high >> 49 & 0x3FFF) - 6176}"))
+
+
+_TWO_WORDS: Final = struct.Struct("<QQ").unpack
+_COEFFICIENT, _NO_NUMBER, _LARGEST = (1 << 49) - 1, 3 << 61, 10**34 - 1
 
 
 def _boolean(value: Any) -> Any:
@@ -125,6 +171,11 @@ def _boolean(value: Any) -> Any:
 
 
 def _uuid(value: Any) -> Any:
+    if isinstance(value, Binary):  # the driver's UUID takes ten times as long
+        text = value.hex()
+        if value.subtype != UUID_SUBTYPE or len(text) != 32:
+            return ("not a UUID", value.subtype, text[:100])
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return str(value if isinstance(value, UUID) else UUID(str(value)))
 
 
@@ -144,35 +195,45 @@ def _timestamp(value: Any) -> Any:
     return _timestamp(datetime.fromisoformat(text))
 
 
-def _json(value: Any) -> Any:
+def _json(value: Any, doubles: Tree | None) -> Any:
     if isinstance(value, str):
         if not value.strip():
             return ("empty text",)
         value = _DECODER.decode(value)
         if value is None:
             return ("null",)  # JSON's null is not NULL
-    return json_form(value)
+    return json_form(value, doubles)
 
 
-def json_form(value: Any) -> Any:
-    """The canonical form of a parsed JSON value. Recursive: 90 levels at most are stored, 1,000 are refused."""
+def json_form(value: Any, doubles: Tree | None = None) -> Any:
+    """The canonical form of a parsed JSON value. Recursive: 90 levels at most are stored, 1,000 are refused.
+
+    Args:
+        doubles: where the model has doubles, which whole numbers become; for a value of the source.
+    """
     kind = type(value)
     if kind is str or value is None or kind is bool:
         return value
     if kind is dict:
-        return ("{}", tuple([(key, json_form(value[key])) for key in sorted(value)]))
+        if type(doubles) is not tuple:
+            return ("{}", tuple([(key, json_form(value[key])) for key in sorted(value)]))
+        named, other = doubles
+        return ("{}", tuple([(key, json_form(value[key], named.get(key, other))) for key in sorted(value)]))
     if kind is list:
-        return ("[]", tuple([json_form(item) for item in value]))
+        other = doubles[1] if type(doubles) is tuple else None
+        return ("[]", tuple([json_form(item, other) for item in value]))
     if kind is float:
         return value
     if isinstance(value, int):
-        return int(value) if _FIRST_INT <= value <= _LAST_INT else ("#", str(Decimal(value)))
+        if not _FIRST_INT <= value <= _LAST_INT:
+            return ("#", str(Decimal(value)))
+        return float(value) if doubles == DOUBLE else int(value)
     if isinstance(value, Decimal):
         return ("#", str(value))
     if isinstance(value, datetime):
         return ("date", _timestamp(value))
     if isinstance(value, Decimal128):
-        return ("#", str(value.to_decimal()))
+        return ("#", decimal_text(value))
     return ("not JSON", type(value).__name__, str(value)[:1000])
 
 
@@ -202,7 +263,6 @@ _FORMS: dict[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: _boolean,
     Kind.UUID: _uuid,
     Kind.TIMESTAMP: _timestamp,
-    Kind.JSON: _json,
 }
 
 

@@ -24,18 +24,3 @@ def doubles_in(schema: Any) -> Tree | None:
     named = {name: tree for name, part in schema.get("properties", {}).items() if (tree := doubles_in(part))}
     other = doubles_in(schema.get("items", schema.get("additionalProperties")))
     return (named, other) if named or other else None
-
-
-def as_stored(form: Any, tree: Tree | None) -> Any:
-    """A canonical JSON value with its numbers as the model stores them."""
-    if tree is None or form is None:
-        return form
-    if isinstance(tree, str):
-        return float(form) if type(form) is int else form
-    named, other = tree
-    match form:
-        case ("{}", tuple(items)):
-            return ("{}", tuple([(key, as_stored(item, named.get(key, other))) for key, item in items]))
-        case ("[]", tuple(items)):
-            return ("[]", tuple([as_stored(item, other) for item in items]))
-    return form

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from workbench.verification.canonical import ABSENT, Kind
+from workbench.verification.canonical import ABSENT, Kind, encoded, same
 
 _HOUR = 3_600_000_000
 _CLOSE = 1e-6
@@ -90,7 +90,7 @@ def _of_json(expected: Any, found: Any) -> str:
         return f"{place}a part is absent"
     match first, second:
         case ("[]", tuple(left)), ("[]", tuple(right)):
-            if sorted(map(repr, left)) == sorted(map(repr, right)):
+            if sorted(map(encoded, left)) == sorted(map(encoded, right)):
                 return f"{place}the order of an array"
             return f"{place}an array of {len(right)} in place of {len(left)} elements"
     if type(first) is not type(second):
@@ -108,11 +108,11 @@ def difference(expected: Any, found: Any, path: str = "") -> tuple[str, Any, Any
             first, second = dict(left), dict(right)
             for key in sorted(first.keys() | second.keys()):
                 one, other = first.get(key, ABSENT), second.get(key, ABSENT)
-                if repr(one) != repr(other):  # Python holds True and 1.0 equal to 1
+                if not same(one, other):
                     return difference(one, other, f"{path}.{key}" if path else key)
         case ("[]", tuple(left)), ("[]", tuple(right)) if len(left) == len(right):
-            if sorted(map(repr, left)) != sorted(map(repr, right)):
+            if sorted(map(encoded, left)) != sorted(map(encoded, right)):
                 for one, other in zip(left, right, strict=True):
-                    if repr(one) != repr(other):
+                    if not same(one, other):
                         return difference(one, other, f"{path}[]")
     return path, expected, found

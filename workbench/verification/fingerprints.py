@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from workbench.verification.canonical import encoded
+
 MIN_BUCKETS, MAX_BUCKETS = 64, 65_536
 ROWS_A_BUCKET = 256
 _MODULUS = 2**128
@@ -38,8 +40,7 @@ def bucket_range(bucket: int, buckets: int) -> tuple[bytes, bytes | None]:
 
 def row_digest(row_id: bytes, form: Any) -> int:
     """128 bits of BLAKE2b over an `_id` and the canonical form of its row."""
-    text = repr(form).encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(row_id + text, digest_size=16).digest(), "big")
+    return int.from_bytes(blake2b(row_id + encoded(form), digest_size=16).digest(), "big")
 
 
 @dataclass

@@ -19,17 +19,18 @@ from psycopg import sql
 from workbench.migration.tables import TABLES
 from workbench.migration.tables.columns import INFINITY, MINUS_INFINITY, RULES, Column, Notes, RowProblem
 from workbench.migration.tables.table import Table
-from workbench.models.fields import derive_id
+from workbench.models.fields import derive_ids
 from workbench.models.validator import json_schema
 from workbench.settings import Settings, TenancyRule
-from workbench.verification.canonical import ABSENT, Kind, canonical, json_form, show, show_timestamp
-from workbench.verification.doubles import Tree, as_stored, doubles_in
+from workbench.verification.canonical import ABSENT, NAN, Kind, canonical, json_form, same, show, show_timestamp
+from workbench.verification.doubles import Tree, doubles_in
 from workbench.verification.explain import cause
-from workbench.verification.readings import DERIVED, KINDS, at, defaults, reader
+from workbench.verification.readings import DERIVED, KINDS, at, defaults, reader, reader_at
 from workbench.verification.shapes import Shapes
 
 Form = tuple[Any, ...]
-_SAME_FROM_POSTGRESQL = {Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP}
+_SAME_FROM_POSTGRESQL = {Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP, Kind.UUID}
+_IN_JSON = (dict, list, str, int, float, datetime)
 _NOTHING: Mapping[str, int] = {}
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
 
@@ -72,9 +73,13 @@ class Forms:
         self.table, self._settings = table, settings
         self._names = tuple(column.name for column in table.columns)
         self._kinds = tuple(KINDS[column.kind] for column in table.columns)
+        self._doubles = _doubles(table)
         self._convert = [
-            (position, kind) for position, kind in enumerate(self._kinds) if kind not in _SAME_FROM_POSTGRESQL
+            (position, kind, self._doubles.get(column.name) if kind is Kind.JSON else None)
+            for position, (column, kind) in enumerate(zip(table.columns, self._kinds, strict=True))
+            if kind not in _SAME_FROM_POSTGRESQL
         ]
+        self._floats = [position for position, kind in enumerate(self._kinds) if kind is Kind.DOUBLE]
         self._readers = tuple(reader(column) for column in table.columns)
         self._key = tuple(self._names.index(name) for name in table.key)
         self._derived = (*DERIVED.get(table.name, ()), *defaults(table))
@@ -82,14 +87,8 @@ class Forms:
         if not table.has_tenant:
             extras.append((table.collection.tenant_path, Kind.TEXT))
         self._outside = tuple(extras) + tuple((path, kind) for path, kind, _ in self._derived)
-        self._paths = tuple(path.split(".") for path, _ in self._outside)
+        self._outside_readers = tuple(reader_at(path, kind) for path, kind in self._outside)
         self._shapes = Shapes(table.collection)
-        self._doubles = _doubles(table)
-        self._doubled = [
-            (position, tree)
-            for position, column in enumerate(table.columns)
-            if self._kinds[position] is Kind.JSON and (tree := self._doubles.get(column.name))
-        ]
         self._has_results = "results" in table.collection.document.model_fields
         self._instants = frozenset(column.path for column in table.columns if column.kind == "instant")
         self.fields = (
@@ -102,7 +101,9 @@ class Forms:
         """`SELECT` of what `row_form` takes: the columns, then values of other tables, then a derived tenant."""
         table, settings = self.table, self._settings
         parts: list[sql.Composable] = [
-            sql.SQL("t.{}").format(sql.Identifier(column.name)) + sql.SQL(column.cast) for column in table.columns
+            sql.SQL("t.{}").format(sql.Identifier(column.name))
+            + sql.SQL("::text" if kind is Kind.UUID else column.cast)
+            for column, kind in zip(table.columns, self._kinds, strict=True)
         ]
         parts += [sql.SQL("({})").format(sql.SQL(extra.sql)) for extra in table.extras]
         if not table.has_tenant:
@@ -115,17 +116,18 @@ class Forms:
         """The primary key of a selected row, as text."""
         return tuple(str(row[position]) for position in self._key)
 
-    def row_id(self, row: Sequence[Any]) -> bytes:
-        """The `_id` that the document of a selected row must have."""
-        return derive_id(self.table.name, *self.row_key(row)).binary
+    def row_ids(self, rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+        """The `_id`s that the documents of selected rows must have."""
+        return derive_ids(self.table.name, [[str(row[position]) for row in rows] for position in self._key])
 
     def row_form(self, row: Sequence[Any]) -> Form:
         """The canonical form of a selected row."""
         form = list(row)
-        for position, kind in self._convert:
-            form[position] = canonical(kind, form[position])
-        for position, tree in self._doubled:
-            form[position] = as_stored(form[position], tree)
+        for position, kind, doubles in self._convert:
+            form[position] = canonical(kind, form[position], doubles)
+        for position in self._floats:
+            if form[position] != form[position]:
+                form[position] = NAN
         if self._derived:
             named = dict(zip(self._names, row, strict=False))
             form += [derive(named) for _, _, derive in self._derived]
@@ -145,8 +147,7 @@ class Forms:
         except _UNREADABLE:
             form = [canonical(kind, self._column(column, document))
                     for kind, column in zip(self._kinds, self.table.columns, strict=True)]  # fmt: skip
-        for path, (_, kind) in zip(self._paths, self._outside, strict=True):
-            form.append(canonical(kind, at(document, path)))
+        form += [read(document) for read in self._outside_readers]
         table = provenance.get("table", ABSENT)
         form += (table, self._shape_problem(document), self._notes_problem(document, provenance))
         return tuple(form)
@@ -215,15 +216,15 @@ class Forms:
         if made.micros != kept.micros:
             return f"micros of {_odd(made.micros, kept.micros)}"
         for path, value in _leaves(fields):
-            made_form = as_stored(json_form(_stored(value)), self._doubles.get(path[0]))
-            if repr(made_form) != repr(json_form(_stored(at(document, path)))):
+            made_form = json_form(_stored(value), self._doubles.get(path[0]))
+            if not same(made_form, json_form(_stored(at(document, path)))):
                 return f"the exact value kept for {'.'.join(path)} is not the one stored there"
         return ""
 
     def differences(self, row: Form, document: Form) -> Iterator[Difference]:
         """The fields in which the two forms differ."""
         for field, expected, found in zip(self.fields, row, document, strict=True):
-            if repr(expected) != repr(found):
+            if not same(expected, found):
                 how = found if field.name in _MARKS[1:] else cause(field.kind, expected, found)
                 yield Difference(field.name, field.show(expected), field.show(found), how)
 
@@ -262,7 +263,7 @@ class _Unreadable:
 
 
 def _stored(value: Any) -> Any:
-    return str(value) if value is not None and not isinstance(value, (dict, list, str, int, float)) else value
+    return str(value) if value is not None and not isinstance(value, _IN_JSON) else value
 
 
 def _leaves(fields: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -278,8 +279,14 @@ def _odd(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def forms_of(table: str, settings: Settings) -> Forms:
-    """The forms of a table by its name."""
-    return Forms(TABLES[table], settings)
+    """The forms of a table by its name; made once in a process, which takes up to 9 ms."""
+    key = (table, settings.tenancy_rule, settings.default_tenant)
+    if key not in _FORMS:
+        _FORMS[key] = Forms(TABLES[table], settings)
+    return _FORMS[key]
+
+
+_FORMS: dict[tuple[str, TenancyRule, str], Forms] = {}
 
 
 def identity(document: Mapping[str, Any]) -> bytes:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from workbench.migration.tables.columns import (
-    EPOCH,
-    Boolean,
     Column,
-    Double,
     Instant,
-    Integer,
     JsonText,
     Notes,
     Numeric,
-    Text,
-    Uuid,
+    to_micros,
 )
 from workbench.migration.tables.table import Table
 from workbench.models.document import bson_value
@@ -36,7 +30,9 @@ KINDS = {
 }
 """Kind of a column -> how its values are compared."""
 Reader = Callable[[Mapping[str, Any], Mapping[str, int]], Any]
-_MICROSECOND = timedelta(microseconds=1)
+_PLAIN = {Kind.TEXT: str, Kind.INTEGER: int, Kind.DOUBLE: float, Kind.BOOLEAN: bool}
+"""Kinds whose values are their own canonical form if they are of this type, and no NaN."""
+_NO_NOTES = Notes()
 _FIRST, _LAST = -63_082_281_600_000_000, 252_455_615_999_999_999
 """The years 1 to 9999 in microseconds since 2000: a BSON date beyond them is stored as null."""
 
@@ -85,39 +81,63 @@ def reader(column: Column) -> Reader:
     """How a column is read from a document none of whose values is kept in `provenance.exact`."""
     kind = KINDS[column.kind]
     parent, _, leaf = column.path.rpartition(".")
+    plain = _PLAIN.get(kind)
 
     def take(document: Mapping[str, Any]) -> Any:
         return (document[parent] if parent else document)[leaf]
 
     def read_plain(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
-        value = take(document)
-        return value if type(value) is plain or value is None else canonical(kind, value)
+        value = (document[parent] if parent else document)[leaf]
+        return value if type(value) is plain and value == value else canonical(kind, value)
 
     def read_instant(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
         value = take(document)
         if value is None:
             return None
-        return (value - EPOCH) // _MICROSECOND + micros.get(column.path, 0)
+        return to_micros(value) + micros.get(column.path, 0)
 
     def read_value(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
-        value = take(document)
-        return json_form(value) if kind is Kind.JSON else canonical(kind, value)
+        return canonical(kind, take(document))
 
     def read_by_column(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
         return canonical(kind, column.dump(document, Notes({"micros": micros})))
 
-    plain = {Kind.TEXT: str, Kind.INTEGER: int, Kind.DOUBLE: float, Kind.BOOLEAN: bool}.get(kind)
-    if type(column) in (Text, Integer, Double, Boolean):
-        return read_plain
+    if isinstance(column, JsonText):
+        return _json_reader(column)
     if type(column) is Instant:
         return read_instant
-    return read_value if type(column) in (JsonText, Uuid, Numeric) else read_by_column
+    if type(column) is Numeric:
+        return read_value
+    if type(column).dump is not Column.dump:
+        return read_by_column
+    return read_plain if plain else read_value
+
+
+def _json_reader(column: JsonText) -> Reader:
+    def read(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
+        return json_form(column.value(document, Notes({"micros": micros})))
+
+    def read_as_it_is(document: Mapping[str, Any], micros: Mapping[str, int]) -> Any:
+        return json_form(column.value(document, _NO_NOTES))
+
+    return read_as_it_is if type(column).value is JsonText.value else read
+
+
+def reader_at(path: str, kind: Kind) -> Callable[[Mapping[str, Any]], Any]:
+    """How a field without a column is read."""
+    names, plain = path.split("."), _PLAIN.get(kind)
+
+    def read(document: Mapping[str, Any]) -> Any:
+        value = at(document, names)
+        return value if type(value) is plain and value == value else canonical(kind, value)
+
+    return read
 
 
 def at(document: Any, path: Sequence[str]) -> Any:
     """The value at a path of a document; ABSENT where there is none."""
     for name in path:
-        if not isinstance(document, Mapping) or name not in document:
+        if not isinstance(document, dict) or name not in document:
             return ABSENT
         document = document[name]
     return document

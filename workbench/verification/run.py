@@ -19,13 +19,12 @@ from workbench.migration.extract import count_rows, export_snapshot, open_snapsh
 from workbench.migration.tables import TABLES
 from workbench.models.fields import utc_now
 from workbench.settings import Settings
-from workbench.verification import state
+from workbench.verification import scan, state
 from workbench.verification.accounts import load_rate
 from workbench.verification.embeddings import embeddings_of
 from workbench.verification.findings import Check
 from workbench.verification.results import SampleBound, TableResult, VerificationResult
 from workbench.verification.sampling import upper_bound
-from workbench.verification.scan import source_fingerprints, target_fingerprints
 from workbench.verification.table import Context, Progress, TableRun
 
 ALL_CHECKS = frozenset(Check)
@@ -208,13 +207,13 @@ def _start_workers(context: Context, stack: ExitStack, tables: Iterable[TableRun
     if context.workers < 2 or not context.checks & {Check.COUNTS, Check.FIELDS}:
         return False
     settings = context.settings.model_copy(update={"workers": context.workers})
-    pool = stack.enter_context(local_processes(settings))
+    pool = stack.enter_context(local_processes(settings, scan.__name__))
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     tables = sorted(tables, key=lambda table: -context.sizes[table.name])
     for table in tables:
         if not table.known_buckets:
-            table.target_futures = [pool.submit(target_fingerprints, part) for part in table.target_parts]
-            table.source_futures = [pool.submit(source_fingerprints, part) for part in table.source_parts]
+            table.target_futures = [pool.submit(scan.target_fingerprints, part) for part in table.target_parts]
+            table.source_futures = [pool.submit(scan.source_fingerprints, part) for part in table.source_parts]
             for future in (*table.source_futures, *table.target_futures):
                 future.add_done_callback(table.note_time)
     for table in tables:  # after all rows, whose comparison nothing else should slow down

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from uuid import UUID
 
 import psycopg
-from bson import ObjectId
+from bson import Binary, ObjectId
 from pymongo.database import Database
 
+from workbench.verification.canonical import Kind, same
 from workbench.verification.compare import add_missing, compare_forms
 from workbench.verification.findings import Findings
 from workbench.verification.forms import Forms, identity
-from workbench.verification.scan import Row, document_key, rows_by_sample
+from workbench.verification.scan import Row, as_compared, document_key, rows_by_sample
 
 _BATCH = 500
 
@@ -59,9 +61,9 @@ def compare_sample(
 ) -> tuple[int, int]:
     """Compare about `wanted` rows of a table with their documents; how many were compared, and how many are wrong."""
     chosen = rows_by_sample(source, forms, rows=rows, wanted=wanted, seed=seed)
-    expected = {row_id: row for row in chosen if (row_id := forms.row_id(row)) not in excluded}
+    expected = dict(zip(forms.row_ids(chosen), chosen, strict=True))
     wrong = 0
-    ids = list(expected)
+    ids = [row_id for row_id in expected if row_id not in excluded]
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
         found = _documents(database, forms, {row_id: expected[row_id] for row_id in batch})
@@ -73,7 +75,7 @@ def compare_sample(
                 add_missing(findings, row)
             for document in documents:
                 compare_forms(forms, findings, row, document)
-            wrong += len(documents) != 1 or repr(documents[0].form) != repr(row.form)
+            wrong += len(documents) != 1 or not same(documents[0].form, row.form)
     return len(ids), wrong
 
 
@@ -82,11 +84,12 @@ def _documents(database: Database[Any], forms: Forms, rows: dict[bytes, tuple[An
     spec = forms.table.collection
     query: dict[str, Any] = {"_id": {"$in": [ObjectId(row_id) for row_id in rows]}}
     if spec.time_series:
-        position = [column.name for column in forms.table.columns].index(forms.table.key[0])
-        query = {spec.natural_key[0]: {"$in": [row[position] for row in rows.values()]}}
+        keys = (forms.row_key(row)[0] for row in rows.values())
+        (is_uuid,) = {field.kind is Kind.UUID for field in forms.fields if field.name == forms.table.key[0]}
+        query = {spec.natural_key[0]: {"$in": [Binary.from_uuid(UUID(key)) if is_uuid else key for key in keys]}}
     projection = {spec.vector.path: 0} if spec.vector else None
     found: dict[bytes, list[Row]] = {}
-    for document in database[spec.name].find(query, projection):
+    for document in as_compared(database[spec.name]).find(query, projection):
         row_id = identity(document)
         found.setdefault(row_id, []).append(Row(row_id, document_key(forms, document), forms.document_form(document)))
     return found

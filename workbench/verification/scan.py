@@ -10,24 +10,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import bson
 import psycopg
 from bson import ObjectId
+from bson.binary import Binary, UuidRepresentation
 from bson.codec_options import CodecOptions
 from psycopg import sql
+from pymongo.collection import Collection
 
 from workbench import connections
 from workbench.ahead import ahead
 from workbench.migration.extract import open_snapshot
 from workbench.migration.partition import Partition
 from workbench.settings import Settings
+from workbench.verification.canonical import Kind, canonical
 from workbench.verification.fingerprints import Fingerprints, bucket_of, bucket_range
 from workbench.verification.forms import DOUBLED, Form, Forms, forms_of, identity
 
 FETCH_ROWS = 2_000
+WIRE_DOCUMENTS = 20_000
+"""Documents in one answer of the server, as far as they fit into its 16 MB: each answer costs a round trip, and the
+embedded server moves all that it still has to send. They are decoded `FETCH_ROWS` at a time."""
+AS_COMPARED: Mapping[str, Any] = {"tz_aware": False, "uuid_representation": UuidRepresentation.UNSPECIFIED}
+"""How BSON is read here: dates without a zone (they are UTC) and UUIDs as bytes. What the driver otherwise makes of
+them, in Python, takes longer than all the rest of a small document."""
 Ids = tuple[bytes, bytes | None]
 """A range of `_id`: the first one, and the first one after it; None: there is none after it."""
 NO_OBJECT_IDS: Ids = (b"", None)
@@ -73,8 +82,7 @@ def source_fingerprints(part: SourcePart, on_read: Read | None = None) -> Finger
     forms = forms_of(part.table, part.settings)
     with open_snapshot(part.settings, part.snapshot) as connection:
         for batch in ahead(batches(connection, forms, part.partition)):
-            for row in batch:
-                row_id = forms.row_id(row)
+            for row, row_id in zip(batch, forms.row_ids(batch), strict=True):
                 if row_id in part.excluded:
                     found.skipped += 1
                 else:
@@ -105,8 +113,7 @@ def source_rows(part: SourcePart, wanted: frozenset[int]) -> Iterator[Row]:
     forms = forms_of(part.table, part.settings)
     with open_snapshot(part.settings, part.snapshot) as connection:
         for batch in batches(connection, forms, part.partition):
-            for row in batch:
-                row_id = forms.row_id(row)
+            for row, row_id in zip(batch, forms.row_ids(batch), strict=True):
                 if bucket_of(row_id, part.buckets) in wanted and row_id not in part.excluded:
                     yield Row(row_id, "/".join(forms.row_key(row)), forms.row_form(row))
 
@@ -127,7 +134,11 @@ def target_rows(part: TargetPart, wanted: frozenset[int], *, by_range: bool) -> 
 
 def document_key(forms: Forms, document: Mapping[str, Any]) -> str:
     """The key that a document claims to have, for people."""
-    return "/".join(str(document.get(path, "(absent)")) for path in forms.table.collection.natural_key)
+    return "/".join(_shown(document.get(path, "(absent)")) for path in forms.table.collection.natural_key)
+
+
+def _shown(value: Any) -> str:
+    return str(canonical(Kind.UUID, value) if isinstance(value, Binary) else value)
 
 
 def documents(client: Any, forms: Forms, settings: Settings, ids: Ids | None) -> Iterator[Mapping[str, Any]]:
@@ -137,17 +148,37 @@ def documents(client: Any, forms: Forms, settings: Settings, ids: Ids | None) ->
         query = {"_id": {"$not": {"$type": "objectId"}}}
     elif ids is not None:
         query = {"_id": {"$gte": ObjectId(ids[0]), **({"$lt": ObjectId(ids[1])} if ids[1] else {})}}
-    collection = client[settings.mongodb_database][forms.table.collection.name]
+    collection = as_compared(client[settings.mongodb_database][forms.table.collection.name])
     vector = forms.table.collection.vector
     # The embedded server needs twice as long to leave a field out as to send it.
     projection = {vector.path: 0} if vector and settings.mongodb_uri else None
-    with collection.find_raw_batches(query, projection, batch_size=FETCH_ROWS) as cursor:
-        for batch in cursor:
-            found = decoded(batch, collection.codec_options)
+    with collection.find_raw_batches(query, projection, batch_size=WIRE_DOCUMENTS) as cursor:
+        for portion in chain.from_iterable(map(_portions, cursor)):
+            found = decoded(portion, collection.codec_options)
             if vector:
                 for document in found:
                     document.pop(vector.path, None)
             yield from found
+
+
+def as_compared(collection: Collection[Any]) -> Collection[Any]:
+    """The same collection, read with the options `AS_COMPARED`."""
+    return collection.with_options(codec_options=collection.codec_options.with_options(**AS_COMPARED))
+
+
+_SHORTEST = 5
+"""Bytes of an empty document; one that says it is shorter is broken, which its decoder will tell."""
+
+
+def _portions(answer: bytes) -> Iterator[bytes]:
+    """The documents of a raw answer, `FETCH_ROWS` at a time."""
+    start = end = count = 0
+    while end < len(answer):
+        end += max(_SHORTEST, int.from_bytes(answer[end : end + 4], "little"))
+        count += 1
+        if count == FETCH_ROWS or end >= len(answer):
+            yield answer[start:end]
+            start, count = end, 0
 
 
 def decoded(batch: bytes, codec: CodecOptions[dict[str, Any]]) -> list[dict[str, Any]]:

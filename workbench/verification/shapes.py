@@ -72,11 +72,12 @@ def _inner(schema: Mapping[str, Any]) -> Inner:
 
 def _shape(value: Mapping[str, Any], inner: Inner) -> Shape:
     """Names and types of an object's fields, deep only where the schema names parts."""
-    parts: list[Any] = [tuple(value), tuple(map(type, value.values()))]
+    parts: list[Any] = [*value, *map(type, value.values())]
     for name, deeper in inner.items():
         item = value.get(name)
-        if type(item) is dict and deeper is not None:
-            parts.append(_shape(item, deeper))
+        if type(item) is dict:
+            if deeper is not None:
+                parts.append(_shape(item, deeper))
         elif type(item) is list:
             deep = deeper is not None
             parts.append(

@@ -22,7 +22,7 @@ from workbench.verification.compare import examine, groups_of
 from workbench.verification.embeddings import Embeddings, judge_embeddings
 from workbench.verification.findings import Check, Findings
 from workbench.verification.fingerprints import Fingerprints, buckets_for, merged
-from workbench.verification.forms import Forms
+from workbench.verification.forms import forms_of
 from workbench.verification.references import REFERENCES, ValueCounts, compare_references, compare_versions
 from workbench.verification.results import CheckResult, Status, TableResult
 from workbench.verification.sampling import compare_sample
@@ -93,7 +93,7 @@ class TableRun:
     def __init__(self, context: Context, name: str, earlier: TableResult | None) -> None:
         self.context, self.name, self.earlier = context, name, earlier
         self.spec = TABLES[name].collection
-        self.forms = Forms(TABLES[name], context.settings)
+        self.forms = forms_of(name, context.settings)
         self.findings = Findings(name)
         self.excluded = context.excluded(name)
         self.buckets = earlier.buckets if earlier and earlier.buckets else buckets_for(context.sizes[name])

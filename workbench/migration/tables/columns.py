@@ -22,6 +22,8 @@ from workbench.models.fields import DECIMAL128, fits_decimal128, json_problem
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Instants in rows are PostgreSQL's own count: microseconds since this moment (its source, datatype/timestamp.h).
 The driver need not make anything of them, and unlike `datetime` they have infinities and the year 10000."""
+_EPOCH_WITHOUT_ZONE = EPOCH.replace(tzinfo=None)
+_MICROSECOND = timedelta(microseconds=1)
 UNIX_MICROS = 946_684_800_000_000
 """What to add for microseconds since 1970, which documents hold where a date cannot."""
 INFINITY = 2**63 - 1
@@ -247,7 +249,11 @@ class JsonText(Column):
         return _keep_wide(parsed, self.path, notes) if _has_wide(parsed) else parsed
 
     def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
-        return self.text(self._take(document), notes)
+        return self.text(self.value(document, notes), notes)
+
+    def value(self, document: Mapping[str, Any], notes: Notes) -> Any:
+        """The JSON value of a stored document as the source has it, but for what `notes.exact` keeps."""
+        return self._take(document)
 
     def text(self, value: Any, notes: Notes) -> str | None:
         """The JSON text of a stored value."""
@@ -275,8 +281,8 @@ class Tags(JsonText):
 
 
 def to_micros(value: datetime) -> int:
-    """Microseconds since `EPOCH` of a date that MongoDB returned."""
-    return (value - EPOCH) // timedelta(microseconds=1)
+    """Microseconds since `EPOCH` of a date that MongoDB returned: with its zone, or without one and in UTC."""
+    return (value - (_EPOCH_WITHOUT_ZONE if value.tzinfo is None else EPOCH)) // _MICROSECOND
 
 
 def _outlying(micros: int) -> str:

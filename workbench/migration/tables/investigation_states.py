@@ -26,9 +26,9 @@ class ProgressJson(JsonText):
             fields["progress"] = {name: item for name, item in progress.items() if name not in _RESULTS}
             fields["results"] = {name: progress[name] for name in _RESULTS if name in progress} or None
 
-    def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
+    def value(self, document: Mapping[str, Any], notes: Notes) -> dict[str, Any] | None:
         progress = document["progress"]
-        return self.text(None if progress is None else {**progress, **(document["results"] or {})}, notes)
+        return None if progress is None else {**progress, **(document["results"] or {})}
 
 
 TABLE = Table(

@@ -36,20 +36,22 @@ class Actions(JsonText):
                     action[name] = self._date(action[name], f"{self.path}.{index}.{name}", notes)
         fields[self.path] = actions
 
-    def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
+    def value(self, document: Mapping[str, Any], notes: Notes) -> list[dict[str, Any]] | None:
         actions = document[self.path]
         if actions is None or self.path in notes.exact:
-            return self.text(None, notes)
-        spelled = [
+            return None
+        return [
             {
                 name: self._text(item, f"{self.path}.{index}.{name}", notes) if isinstance(item, datetime) else item
                 for name, item in action.items()
             }
             for index, action in enumerate(actions)
         ]
-        dates = Notes()
-        dates.exact = {path: text for path, text in notes.exact.items() if not self._is_date(path)}
-        return self.text(spelled, dates)
+
+    def dump(self, document: Mapping[str, Any], notes: Notes) -> str | None:
+        others = Notes()
+        others.exact = {path: text for path, text in notes.exact.items() if not self._is_date(path)}
+        return self.text(self.value(document, notes), others)
 
     def _is_date(self, path: str) -> bool:
         """Whether it is a date of an action, rather than a field of the same name deeper in its result."""
