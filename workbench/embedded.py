@@ -295,7 +295,11 @@ def _mongodb_process(data_dir: Path) -> psutil.Process | None:
     storage = str(_mongodb_storage(data_dir))
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if _RUN_MONGODB in command and storage in command and process.status() != psutil.STATUS_ZOMBIE:
+        if (
+            storage in command
+            and any("secantus" in part for part in command)
+            and process.status() != psutil.STATUS_ZOMBIE
+        ):
             return process
     return None
 

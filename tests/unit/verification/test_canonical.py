@@ -10,12 +10,23 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from bson import Int64
+from bson import Code, Int64
+from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.verification.canonical import ABSENT, Kind, canonical, digest, show, show_timestamp
+from workbench.verification.canonical import (
+    ABSENT,
+    Kind,
+    canonical,
+    decimal_text,
+    digest,
+    json_form,
+    same,
+    show,
+    show_timestamp,
+)
 
 ID = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -27,6 +38,8 @@ SAME: list[tuple[Kind, Any, Any]] = [
     (Kind.NUMERIC, Decimal("1e45"), Decimal128("1E+45")),
     (Kind.NUMERIC, Decimal("NaN"), Decimal128("NaN")),
     (Kind.UUID, UUID(ID), ID.upper()),
+    (Kind.UUID, UUID(ID), Binary(UUID(ID).bytes, UUID_SUBTYPE)),
+    (Kind.DOUBLE, math.nan, -math.nan),
     (Kind.TIMESTAMP, NOON, int(NOON.timestamp()) * 1_000_000 - 946_684_800_000_000),
     (Kind.TIMESTAMP, NOON, NOON.astimezone(timezone(timedelta(hours=5)))),
     (Kind.TIMESTAMP, NOON, "2026-01-01 12:00:00"),
@@ -70,6 +83,9 @@ DIFFERENT: list[tuple[Kind, Any, Any]] = [
     (Kind.JSON, '{"a": 1', '{"a": 1}'),
     (Kind.UUID, ID, None),
     (Kind.UUID, ID, b"no uuid"),
+    (Kind.UUID, ID, Binary(UUID(ID).bytes, OLD_UUID_SUBTYPE)),
+    (Kind.UUID, ID, Binary(UUID(ID).bytes[:-1], UUID_SUBTYPE)),
+    (Kind.JSON, '"x"', Code("x")),
     (Kind.TEXT, None, ABSENT),
 ]
 scalars = (
@@ -88,12 +104,12 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize(("kind", "one", "other"), SAME)
 def test_one_value_in_two_forms_is_the_same(kind: Kind, one: Any, other: Any) -> None:
-    assert repr(canonical(kind, one)) == repr(canonical(kind, other))
+    assert same(canonical(kind, one), canonical(kind, other))
 
 
 @pytest.mark.parametrize(("kind", "one", "other"), DIFFERENT)
 def test_two_values_are_different(kind: Kind, one: Any, other: Any) -> None:
-    assert repr(canonical(kind, one)) != repr(canonical(kind, other))
+    assert not same(canonical(kind, one), canonical(kind, other))
     assert digest(canonical(kind, one)) != digest(canonical(kind, other))
 
 
@@ -101,9 +117,24 @@ def test_two_values_are_different(kind: Kind, one: Any, other: Any) -> None:
 def test_json_does_not_depend_on_spelling(value: Any) -> None:
     spelled = json.dumps(value, indent=2, sort_keys=True)
     if value is not None and value != "":
-        assert repr(canonical(Kind.JSON, spelled)) == repr(
-            canonical(Kind.JSON, value) if not isinstance(value, str) else value
-        )
+        assert same(canonical(Kind.JSON, spelled), canonical(Kind.JSON, value) if not isinstance(value, str) else value)
+
+
+@given(json_values, json_values)
+def test_two_json_values_are_the_same_exactly_if_their_forms_read_alike(one: Any, other: Any) -> None:
+    first, second = json_form(one), json_form(other)
+    assert same(first, second) == (repr(first) == repr(second))
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_decimal_is_read_as_the_driver_reads_it(bid: bytes) -> None:
+    value = Decimal128.from_bid(bid)
+    assert decimal_text(value) == str(value.to_decimal())
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0E-6176", "1E+6111", "-1.50", "9" * 34, "9" * 34 + "E+6111", "1E-6176"])
+def test_a_decimal_keeps_its_digits_and_its_scale(text: str) -> None:
+    assert decimal_text(Decimal128(text)) == str(Decimal(text))
 
 
 @given(st.decimals(allow_nan=False), st.integers(0, 20))
