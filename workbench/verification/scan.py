@@ -153,7 +153,7 @@ def documents(client: Any, forms: Forms, settings: Settings, ids: Ids | None) ->
     # The embedded server needs twice as long to leave a field out as to send it.
     projection = {vector.path: 0} if vector and settings.mongodb_uri else None
     with collection.find_raw_batches(query, projection, batch_size=WIRE_DOCUMENTS) as cursor:
-        for portion in chain.from_iterable(map(_portions, cursor)):
+        for portion in chain.from_iterable(map(portions, cursor)):
             found = decoded(portion, collection.codec_options)
             if vector:
                 for document in found:
@@ -170,7 +170,7 @@ _SHORTEST = 5
 """Bytes of an empty document; one that says it is shorter is broken, which its decoder will tell."""
 
 
-def _portions(answer: bytes) -> Iterator[bytes]:
+def portions(answer: bytes) -> Iterator[bytes]:
     """The documents of a raw answer, `FETCH_ROWS` at a time."""
     start = end = count = 0
     while end < len(answer):
