@@ -32,8 +32,9 @@ from workbench.verification.forms import DOUBLED, Form, Forms, forms_of, identit
 
 FETCH_ROWS = 2_000
 WIRE_DOCUMENTS = 5_000
-"""Documents in one answer of the server, as far as its 16 MB hold them: each answer costs a round trip, and the embedded
-server moves all that it still has to send. They are decoded `FETCH_ROWS` at a time, as values take ten times as much."""
+"""Documents in one answer of the server, as far as its 16 MB hold them: each answer costs a round trip, and the
+embedded server moves all that it still has to send. They are decoded `FETCH_ROWS` at a time, since values take ten
+times the memory."""
 AS_COMPARED: Mapping[str, Any] = {"tz_aware": False, "uuid_representation": UuidRepresentation.UNSPECIFIED}
 """How BSON is read here: dates without a zone (they are UTC) and UUIDs as bytes. What the driver otherwise makes of
 them, in Python, takes longer than all the rest of a small document."""
