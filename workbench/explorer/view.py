@@ -14,6 +14,8 @@ from workbench.models.investigations import InvestigationStatus, LifecycleStage
 ANY = ("any", "")
 SECTIONS = ("Facts", "Findings", "Transactions", "Anomalies", "History", "Response", "Similar")
 NARROW, DAY, WIDE = "15em", "17em", "22em"
+_TIGHT = {"description_width": "initial"}
+"""A label as wide as its text, which leaves the rest to the value."""
 STYLE = """<style>
 .wb-explorer table { border-collapse: collapse; line-height: 1.4; }
 .wb-explorer th, .wb-explorer td { padding: 0.15em 0.8em 0.15em 0; text-align: left; vertical-align: top; }
@@ -39,10 +41,13 @@ class ExplorerView:
         self.status = _choice("Status", [ANY, *((str(s), str(s)) for s in InvestigationStatus)])
         self.stage = _choice("Stage", [ANY, *((str(s), str(s)) for s in LifecycleStage)])
         self.since = widgets.DatePicker(
-            description="From day", layout=widgets.Layout(width=DAY), tooltip="first day of the update, UTC"
+            description="From day",
+            layout=widgets.Layout(width=DAY),
+            style=_TIGHT,
+            tooltip="first day of the update, UTC",
         )
         self.until = widgets.DatePicker(
-            description="To day", layout=widgets.Layout(width=DAY), tooltip="last day of the update, UTC"
+            description="To day", layout=widgets.Layout(width=DAY), style=_TIGHT, tooltip="last day of the update, UTC"
         )
         self.risk = widgets.FloatRangeSlider(
             value=(0.0, 1.0),
@@ -52,6 +57,7 @@ class ExplorerView:
             description="Risk",
             continuous_update=False,
             layout=widgets.Layout(width=WIDE),
+            style=_TIGHT,
         )
         self.clear = _button("Clear filters", "show all investigations again")
         self.cancel = _button("Cancel", "stop the question that is being answered")
@@ -169,11 +175,11 @@ def _row(*controls: Any) -> widgets.HBox:
 
 
 def _input(kind: Any, label: str, hint: str, width: str) -> Any:
-    return kind(description=label, placeholder=hint, tooltip=hint, layout=widgets.Layout(width=width))
+    return kind(description=label, placeholder=hint, tooltip=hint, layout=widgets.Layout(width=width), style=_TIGHT)
 
 
 def _choice(label: str, options: Sequence[Any]) -> widgets.Dropdown:
-    return widgets.Dropdown(description=label, options=options, layout=widgets.Layout(width=NARROW))
+    return widgets.Dropdown(description=label, options=options, layout=widgets.Layout(width=NARROW), style=_TIGHT)
 
 
 def _button(label: str, hint: str) -> widgets.Button:
