@@ -23,6 +23,12 @@ from workbench.verification.planting import Planting, Position, plantings
 from workbench.verification.results import VerificationResult
 from workbench.verification.run import verify
 
+_PREFIX = "workbench_selftest_"
+_ABANDONED = """
+    SELECT datname FROM pg_database
+    WHERE CASE WHEN starts_with(datname, %s) AND datdba = current_user::regrole
+          THEN pg_try_advisory_lock(hashtextextended(datname, 0)) END
+"""
 PARTITION_ROWS = 15
 """So few that even the smallest table has several partitions, and so edges."""
 _TRIM = (
@@ -157,10 +163,12 @@ def _alarm(result: VerificationResult, when: str) -> list[str]:
 def scratch_copy(settings: Settings, seed: int) -> Iterator[Settings]:
     """Settings of a small source with sample data and of a target that was migrated from it; both are dropped again.
 
+    Those of a self-test that was killed are dropped by the next one: nobody holds the lock on their name any more.
+
     Raises:
         ConfigurationError: the source's user may not create databases.
     """
-    name = f"workbench_selftest_{secrets.token_hex(5)}"
+    name = f"{_PREFIX}{secrets.token_hex(5)}"
     uri = connections.source_uri(settings)
     scratch = settings.model_copy(
         update={
@@ -174,9 +182,11 @@ def scratch_copy(settings: Settings, seed: int) -> Iterator[Settings]:
         }
     )
     with connections.open_source(settings, autocommit=True) as connection:
-        identifier = sql.Identifier(name)
+        for (abandoned,) in connection.execute(_ABANDONED, [_PREFIX]).fetchall():
+            _drop(connection, scratch, abandoned)
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         except psycopg.errors.InsufficientPrivilege:
             raise ConfigurationError(
                 "The self-test needs a scratch database, and the source's user may not create one.",
@@ -191,6 +201,11 @@ def scratch_copy(settings: Settings, seed: int) -> Iterator[Settings]:
             migrate(scratch, executor=this_process)
             yield scratch
         finally:
-            with connections.open_target(scratch) as client:
-                client.drop_database(name)
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+            _drop(connection, scratch, name)
+
+
+def _drop(connection: psycopg.Connection[Any], scratch: Settings, name: str) -> None:
+    """Drop a scratch copy; the source last, by which an abandoned one is found."""
+    with connections.open_target(scratch) as client:
+        client.drop_database(name)
+    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
