@@ -24,7 +24,7 @@ from workbench.models.validator import json_schema
 from workbench.settings import Settings, TenancyRule
 from workbench.verification.canonical import ABSENT, NAN, Kind, canonical, json_form, same, show, show_timestamp
 from workbench.verification.doubles import Tree, doubles_in
-from workbench.verification.explain import cause
+from workbench.verification.explain import cause, difference
 from workbench.verification.readings import DERIVED, KINDS, at, defaults, reader, reader_at
 from workbench.verification.shapes import Shapes
 
@@ -52,7 +52,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Difference:
-    """One field in which a row and its document differ."""
+    """One field in which a row and its document differ; of JSON, the first part of it that does."""
 
     field: str
     expected: str
@@ -226,7 +226,13 @@ class Forms:
         for field, expected, found in zip(self.fields, row, document, strict=True):
             if not same(expected, found):
                 how = found if field.name in _MARKS[1:] else cause(field.kind, expected, found)
-                yield Difference(field.name, field.show(expected), field.show(found), how)
+                path, one, other = difference(expected, found) if field.kind is Kind.JSON else ("", expected, found)
+                yield Difference(field.name, _show_part(field, path, one), _show_part(field, path, other), how)
+
+
+def _show_part(field: Field, path: str, value: Any) -> str:
+    """A value, or what stands at a path in it, where None is JSON's null."""
+    return "null" if path and value is None and not field.secret else field.show(value)
 
 
 def _results_problem(document: Mapping[str, Any]) -> str:

@@ -214,6 +214,24 @@ def test_a_document_without_anything_can_be_compared() -> None:
     assert identity({"_id": 1}) == b"\xff" * 12
 
 
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        ({"signals": ["a", "b"], "n": None}, ("1.0", "null", "at n: another type")),
+        ({"signals": ["a", "c"], "n": 1.0}, ("b", "c", "at signals[]: another value")),
+        ({"n": 1.0}, ('["a", "b"]', "(absent)", "at signals: a part is absent")),
+        (None, ('{"n": 1.0, "signals": ["a", "b"]}', "NULL", "null in place of a value")),
+    ],
+)
+def test_a_difference_shows_the_part_of_json_that_differs(found: Any, shown: tuple[str, str, str]) -> None:
+    forms = Forms(TABLES["anomaly_events"], SETTINGS)
+    row = selected("anomaly_events", {})
+    document = {**stored("anomaly_events", row), "evidence": found}
+    differences = forms.differences(forms.row_form(verified(row)), forms.document_form(document))
+    told = [(one.expected, one.found, one.cause) for one in differences if one.field == "evidence"]
+    assert told == [shown]
+
+
 def test_a_secret_stays_secret_in_a_difference() -> None:
     forms = Forms(TABLES["composio_connections"], SETTINGS)
     row = selected("composio_connections", {})
