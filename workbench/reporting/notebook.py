@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Verdict:
             "unit": self.unit,
             "numbers": dict(self.numbers),
             "failure_rows": len(failures),
-            "failures": failures.head(MAX_FAILURES).map(cell_text).to_dict("records"),
+            "failures": failures.head(MAX_FAILURES).map(_number_or_text).to_dict("records"),
         }
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
@@ -185,6 +186,12 @@ def numbers_html(values: Mapping[str, float | int | str]) -> str:
         for name, text in texts.items()
     )
     return f'<dl class="wb-numbers">{cells}</dl>'
+
+
+def _number_or_text(value: Any) -> Any:
+    """A cell as a JSON type: a finite number as it is, anything else as text for people."""
+    number = _plain(value)
+    return number if isinstance(number, (int, float)) and math.isfinite(number) else cell_text(value)
 
 
 def _plain(value: Any) -> Any:

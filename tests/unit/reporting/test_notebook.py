@@ -47,13 +47,18 @@ def test_a_verdict_is_a_banner_with_word_shape_and_colour() -> None:
 
 
 def test_a_verdict_is_written_for_the_runner(run_dir: Path) -> None:
-    failures = pd.DataFrame({"key": range(30)})
+    shares, day = [np.nan, *[0.5] * 29], pd.Timestamp("2026-01-01")
+    failures = pd.DataFrame({"key": range(30), "share": shares, "at": [day] * 30})
     verdict(
         "wanting", "30 differ", number=np.int64(30), unit="rows", numbers={"share": np.float64(0.5)}, failures=failures
     )
     stored = json.loads((run_dir / "verdict.json").read_text())
     assert (stored["status"], stored["number"], stored["numbers"]) == ("wanting", 30, {"share": 0.5})
     assert (stored["failure_rows"], len(stored["failures"])) == (30, 20)
+    assert stored["failures"][:2] == [
+        {"key": 0, "share": "–", "at": "2026-01-01 00:00:00"},
+        {"key": 1, "share": 0.5, "at": "2026-01-01 00:00:00"},
+    ]
     assert len((run_dir / "data" / "failures.csv").read_text().splitlines()) == 31
 
 
