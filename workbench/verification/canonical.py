@@ -34,6 +34,9 @@ _VERSION_WITHOUT_REFERENCES = 2
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_INT, _LAST_INT = -(2**63), 2**63 - 1
+_TWO_WORDS: Final = struct.Struct("<QQ").unpack
+_COEFFICIENT, _NO_NUMBER, _LARGEST = (1 << 49) - 1, 3 << 61, 10**34 - 1
+"""Of a Decimal128: the upper bits of its coefficient, the bits that only what is no plain number has, 34 nines."""
 
 
 class Kind(StrEnum):
@@ -160,10 +163,6 @@ def decimal_text(value: Decimal128) -> str:
     if high & _NO_NUMBER == _NO_NUMBER or coefficient > _LARGEST:
         return str(value.to_decimal())
     return str(Decimal(f"{'-' if high >> 63 else ''}{coefficient}E{(high >> 49 & 0x3FFF) - 6176}"))
-
-
-_TWO_WORDS: Final = struct.Struct("<QQ").unpack
-_COEFFICIENT, _NO_NUMBER, _LARGEST = (1 << 49) - 1, 3 << 61, 10**34 - 1
 
 
 def _boolean(value: Any) -> Any:

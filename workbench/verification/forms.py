@@ -284,15 +284,15 @@ def _odd(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return next((path for path in {**one, **other} if one.get(path) != other.get(path)), "?")
 
 
+_FORMS: dict[tuple[str, TenancyRule, str], Forms] = {}
+
+
 def forms_of(table: str, settings: Settings) -> Forms:
     """The forms of a table by its name; made once in a process, which takes up to 9 ms."""
     key = (table, settings.tenancy_rule, settings.default_tenant)
     if key not in _FORMS:
         _FORMS[key] = Forms(TABLES[table], settings)
     return _FORMS[key]
-
-
-_FORMS: dict[tuple[str, TenancyRule, str], Forms] = {}
 
 
 def identity(document: Mapping[str, Any]) -> bytes:
