@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -42,9 +44,9 @@ def test_what_a_killed_self_test_left_is_dropped_by_the_next(servers: Settings) 
         for name in (dead, alive):
             source.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             client[name]["some"].insert_one({})
-        source.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [alive])
+        elsewhere = urlunsplit(urlsplit(connections.source_uri(servers))._replace(path=f"/{alive}"))
         try:
-            with scratch_copy(servers, seed=3) as scratch:
+            with psycopg.connect(elsewhere, application_name=alive), scratch_copy(servers, seed=3) as scratch:
                 assert dead not in client.list_database_names()
                 there = {alive, scratch.mongodb_database}
                 assert there <= set(client.list_database_names())

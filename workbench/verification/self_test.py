@@ -25,10 +25,12 @@ from workbench.verification.run import verify
 
 _PREFIX = "workbench_selftest_"
 _ABANDONED = """
-    SELECT datname FROM pg_database
-    WHERE CASE WHEN starts_with(datname, %s) AND datdba = current_user::regrole
-          THEN pg_try_advisory_lock(hashtextextended(datname, 0)) END
+    SELECT datname FROM pg_database AS scratch
+    WHERE starts_with(datname, %s) AND datdba = current_user::regrole
+      AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = scratch.datname)
 """
+"""Whoever uses a scratch copy has a session of its name, which all databases of the server see; advisory locks they
+would not."""
 PARTITION_ROWS = 15
 """So few that even the smallest table has several partitions, and so edges."""
 _TRIM = (
@@ -163,7 +165,7 @@ def _alarm(result: VerificationResult, when: str) -> list[str]:
 def scratch_copy(settings: Settings, seed: int) -> Iterator[Settings]:
     """Settings of a small source with sample data and of a target that was migrated from it; both are dropped again.
 
-    Those of a self-test that was killed are dropped by the next one: nobody holds the lock on their name any more.
+    Those of a self-test that was killed are dropped by the next one: no session has their name any more.
 
     Raises:
         ConfigurationError: the source's user may not create databases.
@@ -184,7 +186,7 @@ def scratch_copy(settings: Settings, seed: int) -> Iterator[Settings]:
     with connections.open_source(settings, autocommit=True) as connection:
         for (abandoned,) in connection.execute(_ABANDONED, [_PREFIX]).fetchall():
             _drop(connection, scratch, abandoned)
-        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        connection.execute("SELECT set_config('application_name', %s, false)", [name])
         try:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         except psycopg.errors.InsufficientPrivilege:
@@ -208,4 +210,4 @@ def _drop(connection: psycopg.Connection[Any], scratch: Settings, name: str) -> 
     """Drop a scratch copy; the source last, by which an abandoned one is found."""
     with connections.open_target(scratch) as client:
         client.drop_database(name)
-    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
