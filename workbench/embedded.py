@@ -295,11 +295,9 @@ def _mongodb_process(data_dir: Path) -> psutil.Process | None:
     storage = str(_mongodb_storage(data_dir))
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if (
-            storage in command
-            and any("secantus" in part for part in command)
-            and process.status() != psutil.STATUS_ZOMBIE
-        ):
+        # -m: an earlier version of this package started it
+        program = command[2] if len(command) > 2 and command[1] in ("-c", "-m") else ""
+        if "secantus" in program and storage in command and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
 

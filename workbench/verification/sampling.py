@@ -10,7 +10,7 @@ import psycopg
 from bson import Binary, ObjectId
 from pymongo.database import Database
 
-from workbench.verification.canonical import Kind, same
+from workbench.verification.canonical import same
 from workbench.verification.compare import add_missing, compare_forms
 from workbench.verification.findings import Findings
 from workbench.verification.forms import Forms, identity
@@ -85,7 +85,7 @@ def _documents(database: Database[Any], forms: Forms, rows: dict[bytes, tuple[An
     query: dict[str, Any] = {"_id": {"$in": [ObjectId(row_id) for row_id in rows]}}
     if spec.time_series:
         keys = (forms.row_key(row)[0] for row in rows.values())
-        (is_uuid,) = {field.kind is Kind.UUID for field in forms.fields if field.name == forms.table.key[0]}
+        is_uuid = any(column.name == forms.table.key[0] and column.kind == "uuid" for column in forms.table.columns)
         query = {spec.natural_key[0]: {"$in": [Binary.from_uuid(UUID(key)) if is_uuid else key for key in keys]}}
     projection = {spec.vector.path: 0} if spec.vector else None
     found: dict[bytes, list[Row]] = {}
